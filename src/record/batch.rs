@@ -1,0 +1,164 @@
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{Ciphertext, Leadership, Revision, StoredDirectory, StoredKey, SystemKey};
+use crate::clock::Timestamp;
+use crate::proto::log as proto;
+
+/// One log entry: all that raft and the store can name of a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Batch {
+    pub header: Header,
+    /// Records that were read, with the revision that was seen ([`Revision::ABSENT`] for none).
+    pub reads: Vec<(StoredKey, Revision)>,
+    /// Directories that were listed, or that the batch empties.
+    pub directories: Vec<(StoredDirectory, Revision)>,
+    /// Directories that must hold a record after this batch.
+    pub occupied: Vec<StoredDirectory>,
+    pub writes: Vec<Write>,
+    pub system_reads: Vec<(SystemKey, Revision)>,
+    /// In clear. `None` deletes.
+    pub system_writes: Vec<(SystemKey, Option<Bytes>)>,
+    /// The sealed response, for whoever repeats the request.
+    pub response: Option<Ciphertext>,
+}
+
+/// What an entry says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Header {
+    pub leadership: Leadership,
+    /// By the proposer's clock.
+    pub time: Timestamp,
+    pub request_id: Bytes,
+    pub step: u32,
+}
+
+/// `None` deletes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Write {
+    pub key: StoredKey,
+    pub value: Option<Ciphertext>,
+}
+
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("a log entry cannot be read: {0}")]
+    Malformed(&'static str),
+    #[error(
+        "a log entry has format version {found}, newer than the {supported} this program reads: \
+         upgrade this node"
+    )]
+    Newer { found: u32, supported: u32 },
+}
+
+impl Batch {
+    /// The bytes that the barrier authenticates, and that [`Self::entry`] carries.
+    pub fn encode(&self) -> Bytes {
+        let reads = self.reads.iter().map(|(key, revision)| proto::ReadRecord {
+            key: Bytes::copy_from_slice(&key.0),
+            revision: revision.0,
+        });
+        let directories = self.directories.iter().map(|(directory, revision)| {
+            let directory = Bytes::copy_from_slice(&directory.0);
+            proto::ReadDirectory { directory, revision: revision.0 }
+        });
+        let writes = self.writes.iter().map(|write| proto::Write {
+            key: Bytes::copy_from_slice(&write.key.0),
+            value: write.value.as_ref().map(|value| value.as_bytes().clone()),
+        });
+        let system_reads = self
+            .system_reads
+            .iter()
+            .map(|(key, revision)| proto::SystemRead { key: *key as u32, revision: revision.0 });
+        let system_writes = self
+            .system_writes
+            .iter()
+            .map(|(key, value)| proto::SystemWrite { key: *key as u32, value: value.clone() });
+        let message = proto::Batch {
+            leader_term: self.header.leadership.term,
+            leader_node: self.header.leadership.node,
+            time_milliseconds: self.header.time.0,
+            request_id: self.header.request_id.clone(),
+            step: self.header.step,
+            reads: reads.collect(),
+            directories: directories.collect(),
+            occupied: self.occupied.iter().map(|d| Bytes::copy_from_slice(&d.0)).collect(),
+            writes: writes.collect(),
+            system_reads: system_reads.collect(),
+            system_writes: system_writes.collect(),
+            response: self.response.as_ref().map(|r| r.as_bytes().clone()).unwrap_or_default(),
+        };
+        message.encode_to_vec().into()
+    }
+
+    /// A log entry's payload. `mac` is empty only in the first entry of a cluster, which is
+    /// written before there is a key.
+    pub fn entry(encoded: Bytes, mac: Bytes) -> Bytes {
+        proto::Entry { version: VERSION, batch: encoded, mac }.encode_to_vec().into()
+    }
+
+    /// Reads what [`Self::entry`] made: the batch, its encoded bytes and their MAC.
+    ///
+    /// # Errors
+    /// Where the bytes are not an entry, or are one of a newer program.
+    pub fn decode_entry(payload: Bytes) -> Result<(Self, Bytes, Bytes), DecodeError> {
+        let entry = proto::Entry::decode(payload).map_err(|_| DecodeError::Malformed("entry"))?;
+        if entry.version > VERSION {
+            return Err(DecodeError::Newer { found: entry.version, supported: VERSION });
+        }
+        Ok((Self::decode(entry.batch.clone())?, entry.batch, entry.mac))
+    }
+
+    fn decode(encoded: Bytes) -> Result<Self, DecodeError> {
+        let batch = proto::Batch::decode(encoded).map_err(|_| DecodeError::Malformed("batch"))?;
+        let reads = batch.reads.iter().map(|read| Ok((key(&read.key)?, Revision(read.revision))));
+        let directories = batch
+            .directories
+            .iter()
+            .map(|read| Ok((directory(&read.directory)?, Revision(read.revision))));
+        let system_reads =
+            batch.system_reads.iter().map(|read| Ok((system(read.key)?, Revision(read.revision))));
+        let writes = batch.writes.into_iter().map(|write| {
+            let value = write.value.map(Ciphertext::from_sealed);
+            Ok(Write { key: key(&write.key)?, value })
+        });
+        Ok(Self {
+            header: Header {
+                leadership: Leadership { term: batch.leader_term, node: batch.leader_node },
+                time: Timestamp(batch.time_milliseconds),
+                request_id: batch.request_id,
+                step: batch.step,
+            },
+            reads: reads.collect::<Result<_, _>>()?,
+            directories: directories.collect::<Result<_, _>>()?,
+            occupied: batch.occupied.iter().map(directory).collect::<Result<_, _>>()?,
+            writes: writes.collect::<Result<_, _>>()?,
+            system_reads: system_reads.collect::<Result<_, _>>()?,
+            system_writes: batch
+                .system_writes
+                .into_iter()
+                .map(|write| Ok((system(write.key)?, write.value)))
+                .collect::<Result<_, _>>()?,
+            response: (!batch.response.is_empty()).then(|| Ciphertext::from_sealed(batch.response)),
+        })
+    }
+}
+
+fn key(bytes: &Bytes) -> Result<StoredKey, DecodeError> {
+    bytes.as_ref().try_into().map(StoredKey).map_err(|_| DecodeError::Malformed("stored key"))
+}
+
+fn directory(bytes: &Bytes) -> Result<StoredDirectory, DecodeError> {
+    let array = bytes.as_ref().try_into().map(StoredDirectory);
+    array.map_err(|_| DecodeError::Malformed("stored directory"))
+}
+
+fn system(number: u32) -> Result<SystemKey, DecodeError> {
+    SystemKey::from_number(number).ok_or(DecodeError::Malformed("system key"))
+}
+
+/// Of [`proto::Entry`].
+const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use bytes::Bytes;
+
+use super::{Ciphertext, Revision, StoredDirectory, StoredKey};
+use crate::clock::Timestamp;
+
+/// One stored value and the entry that wrote it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    pub revision: Revision,
+    pub value: Ciphertext,
+}
+
+/// What is kept of a directory. It goes with its last record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Directory {
+    /// Raised by a create and by a delete, not by an update.
+    pub revision: Revision,
+    /// Records in it, the markers of directories below it included.
+    pub records: u64,
+}
+
+impl Directory {
+    pub const ABSENT: Self = Self { revision: Revision::ABSENT, records: 0 };
+}
+
+/// What is stored in clear, because it is needed before unsealing or by `apply`. Nothing else is.
+///
+/// The numbers are in the log and in snapshots: never reuse one.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum SystemKey {
+    /// Cluster id and name.
+    Cluster = 1,
+    /// Certificates of the authorities that nodes trust.
+    CaCertificates = 2,
+    /// Type of seal, shares and threshold.
+    SealConfiguration = 3,
+    /// The keyring, wrapped by the root key, and the root key, wrapped by the seal.
+    Keyring = 4,
+    /// Ids of nodes that may not come back.
+    RemovedNodes = 5,
+    /// The newest format that all voters can read.
+    FeatureLevel = 6,
+}
+
+impl SystemKey {
+    pub const ALL: [Self; 6] = [
+        Self::Cluster,
+        Self::CaCertificates,
+        Self::SealConfiguration,
+        Self::Keyring,
+        Self::RemovedNodes,
+        Self::FeatureLevel,
+    ];
+
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| *key as u32 == number)
+    }
+}
+
+/// The replicated state, as far as this node has applied it. Every call sees the newest: a caller
+/// that needs one point notes revisions and checks them again.
+pub trait View: Send + Sync {
+    /// # Errors
+    /// Where the store cannot be read.
+    fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError>;
+
+    /// All records of a directory at one point, in the order of their stored keys, and the
+    /// directory itself.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn list(
+        &self,
+        directory: &StoredDirectory,
+    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError>;
+
+    /// [`Directory::ABSENT`] where it holds no record.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError>;
+
+    /// # Errors
+    /// Where the store cannot be read.
+    fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError>;
+
+    /// The newest entry's time; never goes back.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn time(&self) -> Result<Timestamp, ViewError>;
+}
+
+/// The store cannot be read. The node stops: what it would answer cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+#[error("state store: {0}")]
+pub struct ViewError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -1,0 +1,80 @@
+use std::error::Error as StdError;
+
+use super::Reply;
+
+/// Variants say who must act, never which line failed. Status and public text of each are decided
+/// in `http/status.rs` alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller: the text is shown to them. 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The pipeline: run the handler again.
+    #[error("what the request read has changed")]
+    Conflict,
+    /// The caller, or whoever writes their policies. 403.
+    #[error("permission denied")]
+    Denied,
+    /// As [`Self::Denied`], with a reason that may be told. 403.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The operator: the source goes to the log, never to the caller. 500.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn StdError + Send + Sync>),
+    /// An engine's own failure, whose text is shown. 500.
+    #[error("{0}")]
+    Failed(String),
+    /// The caller's client, or the node that forwarded: ask the next leader. 503.
+    #[error("leadership changed during the request")]
+    LeadershipLost,
+    /// No `errors` are told. 404.
+    #[error("not found")]
+    NotFound,
+    /// 404 with a body that clients read.
+    #[error("not found")]
+    NotFoundWith(Box<Reply>),
+    /// Nothing is mounted there. 404.
+    #[error("no handler for route \"{0}\". route entry not found.")]
+    NoRoute(String),
+    /// 412.
+    #[error("required index state not present")]
+    StateNotPresent,
+    /// 404 with this text.
+    #[error("{0}")]
+    Missing(String),
+    /// Someone must type shares. 503.
+    #[error("Vault is sealed")]
+    Sealed,
+    /// 503 with Retry-After: the text says what is awaited.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The disk's reserve is touched: reads go on. 507.
+    #[error("not enough disk space to write; reads go on")]
+    DiskFull,
+    /// 413.
+    #[error("{0}")]
+    TooLarge(String),
+    /// 429.
+    #[error("{0}")]
+    TooMany(String),
+    /// 501.
+    #[error("Vault is not initialized")]
+    Uninitialized,
+    /// A path that no route of the mount claims. 404.
+    #[error("unsupported path")]
+    UnsupportedPath,
+    /// 405.
+    #[error("unsupported operation")]
+    UnsupportedOperation,
+}
+
+impl Error {
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    pub fn bad_request(text: impl Into<String>) -> Self {
+        Self::BadRequest(text.into())
+    }
+}

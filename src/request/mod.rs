@@ -1,0 +1,79 @@
+//! The vocabulary that every layer speaks. Knows nothing of HTTP, raft or storage.
+
+mod error;
+mod reply;
+
+pub use error::Error;
+pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::secret::Secret;
+
+/// A request's parameters: query, body and what the path captured, merged.
+pub type Params = Map<String, Value>;
+
+/// What a request asks for. HTTP's verbs become these; so do internal requests.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Operation {
+    /// A write to what does not exist yet, where the route can tell.
+    Create,
+    Delete,
+    /// HTTP's HEAD.
+    Header,
+    Help,
+    List,
+    Patch,
+    Read,
+    Update,
+}
+
+impl Operation {
+    /// As in policies and audit records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Header => "header",
+            Self::Help => "help",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Read => "read",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// One request, decoded. The path has neither `/v1/` nor a leading slash; that of a list ends in
+/// a slash.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// A version 4 UUID, made by the node that the client reached.
+    pub id: String,
+    pub operation: Operation,
+    /// Empty for the root namespace, else with a trailing slash.
+    pub namespace: String,
+    pub path: String,
+    pub params: Params,
+    pub token: Option<Arc<Secret<String>>>,
+    /// From `X-Vault-Wrap-TTL`.
+    pub wrap_ttl: Option<Duration>,
+    /// Of the client, as far as proxies are trusted to tell.
+    pub remote: Option<SocketAddr>,
+    /// DER, the client's own first. Possession of its key was verified; nothing else was.
+    pub client_certificates: Vec<Vec<u8>>,
+    /// Names in lower case. Only mounts tuned to see them are shown any.
+    pub headers: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Operation {
+    /// Asks for nothing to be changed.
+    fn default() -> Self {
+        Self::Read
+    }
+}

@@ -1,0 +1,120 @@
+//! What a log entry does to the state.
+//!
+//! **Invariant:** [`apply`] depends on its arguments alone. No clock, no randomness, no I/O but
+//! the view's look-ups: two replicas that applied the same entries hold the same bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::record::{
+    Applied, Contested, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory,
+    StoredKey, SystemKey, View, ViewError,
+};
+
+/// What a committed entry changes; empty but for the time where it was refused.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// `None`: the record goes.
+    pub records: BTreeMap<StoredKey, Option<Record>>,
+    /// `None`: the directory goes, with its last record.
+    pub directories: BTreeMap<StoredDirectory, Option<Directory>>,
+    pub system: BTreeMap<SystemKey, Option<(Revision, Bytes)>>,
+    /// The state's new time: never earlier than before.
+    pub time: Timestamp,
+}
+
+/// Revisions guard what the transaction read; the leadership guards what its process remembered
+/// (cached policies, open leases).
+///
+/// `leadership` is the one under which raft appended the entry, `index` its place in the log.
+///
+/// # Errors
+/// Where the view cannot be read.
+pub fn apply(
+    view: &dyn View,
+    index: u64,
+    leadership: Leadership,
+    batch: &SealedBatch,
+) -> Result<(Applied, Effects), ViewError> {
+    let time = view.time()?.max(batch.header.time);
+    let refused = Effects { time, ..Effects::default() };
+    if batch.header.leadership != leadership {
+        return Ok((Applied::Fenced, refused));
+    }
+    if let Some(contested) = first_conflict(view, batch)? {
+        return Ok((Applied::Conflict(contested), refused));
+    }
+    let mut effects = Effects { time, ..Effects::default() };
+    let revision = Revision(index);
+    for write in &batch.writes {
+        let existed = match effects.records.get(&write.key) {
+            Some(written) => written.is_some(),
+            None => view.get(&write.key)?.is_some(),
+        };
+        if existed != write.value.is_some() {
+            count(view, &mut effects, write.key.directory(), revision, write.value.is_some())?;
+        }
+        if existed || write.value.is_some() {
+            let record = write.value.clone().map(|value| Record { revision, value });
+            effects.records.insert(write.key, record);
+        }
+    }
+    for directory in &batch.occupied {
+        let after = match effects.directories.get(directory) {
+            Some(changed) => changed.unwrap_or(Directory::ABSENT),
+            None => view.directory(directory)?,
+        };
+        if after.records == 0 {
+            return Ok((Applied::Conflict(Contested::Directory(*directory)), refused));
+        }
+    }
+    for (key, value) in &batch.system_writes {
+        effects.system.insert(*key, value.clone().map(|value| (revision, value)));
+    }
+    Ok((Applied::Committed, effects))
+}
+
+fn first_conflict(view: &dyn View, batch: &SealedBatch) -> Result<Option<Contested>, ViewError> {
+    for (key, seen) in &batch.reads {
+        let revision = view.get(key)?.map_or(Revision::ABSENT, |record| record.revision);
+        if revision != *seen {
+            return Ok(Some(Contested::Record(*key)));
+        }
+    }
+    for (directory, seen) in &batch.directories {
+        if view.directory(directory)?.revision != *seen {
+            return Ok(Some(Contested::Directory(*directory)));
+        }
+    }
+    for (key, seen) in &batch.system_reads {
+        let revision = view.system(*key)?.map_or(Revision::ABSENT, |(revision, _)| revision);
+        if revision != *seen {
+            return Ok(Some(Contested::System(*key)));
+        }
+    }
+    Ok(None)
+}
+
+/// One record more in the directory, or one less.
+fn count(
+    view: &dyn View,
+    effects: &mut Effects,
+    directory: StoredDirectory,
+    revision: Revision,
+    created: bool,
+) -> Result<(), ViewError> {
+    let before = match effects.directories.get(&directory) {
+        Some(changed) => changed.unwrap_or(Directory::ABSENT),
+        None => view.directory(&directory)?,
+    };
+    let records =
+        if created { before.records.saturating_add(1) } else { before.records.saturating_sub(1) };
+    let after = (records > 0).then_some(Directory { revision, records });
+    effects.directories.insert(directory, after);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+
+use super::apply::{Effects, apply};
+use crate::clock::Timestamp;
+use crate::record::{
+    Applied, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory, StoredKey,
+    SystemKey, View, ViewError,
+};
+
+/// The whole state in memory, gone with the process: `storage "inmem"`, `-dev`, and tests.
+#[derive(Default)]
+pub struct MemoryState(RwLock<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    directories: BTreeMap<StoredDirectory, Directory>,
+    records: BTreeMap<StoredKey, Record>,
+    system: BTreeMap<SystemKey, (Revision, Bytes)>,
+    time: Timestamp,
+}
+
+impl MemoryState {
+    /// Entries must come one after the other.
+    ///
+    /// # Errors
+    /// None: memory can always be read. The signature is the store's.
+    pub fn apply(
+        &self,
+        index: u64,
+        leadership: Leadership,
+        batch: &SealedBatch,
+    ) -> Result<Applied, ViewError> {
+        let (applied, effects) = apply(self, index, leadership, batch)?;
+        self.write().merge(effects);
+        Ok(applied)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn merge(&mut self, effects: Effects) {
+        merge(&mut self.records, effects.records);
+        merge(&mut self.directories, effects.directories);
+        merge(&mut self.system, effects.system);
+        self.time = effects.time;
+    }
+}
+
+impl View for MemoryState {
+    fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError> {
+        Ok(self.read().records.get(key).cloned())
+    }
+
+    fn list(
+        &self,
+        directory: &StoredDirectory,
+    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
+        let tables = self.read();
+        let [mut first, mut last] = [[0; 32], [u8::MAX; 32]];
+        for bound in [&mut first, &mut last] {
+            bound.split_at_mut(16).0.copy_from_slice(&directory.0);
+        }
+        let range = tables.records.range(StoredKey(first)..=StoredKey(last));
+        let state = tables.directories.get(directory).copied().unwrap_or(Directory::ABSENT);
+        Ok((state, range.map(|(key, record)| (*key, record.clone())).collect()))
+    }
+
+    fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
+        Ok(self.read().directories.get(directory).copied().unwrap_or(Directory::ABSENT))
+    }
+
+    fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
+        Ok(self.read().system.get(&key).cloned())
+    }
+
+    fn time(&self) -> Result<Timestamp, ViewError> {
+        Ok(self.read().time)
+    }
+}
+
+fn merge<K: Ord, V>(table: &mut BTreeMap<K, V>, changes: BTreeMap<K, Option<V>>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => table.insert(key, value),
+            None => table.remove(&key),
+        };
+    }
+}

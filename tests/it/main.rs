@@ -1,0 +1,10 @@
+//! One binary: each more would be linked again.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
+)]
+
+mod tidy;
