@@ -3,16 +3,29 @@
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
 // The request.
+pub mod audit;
+pub mod auth;
+pub mod pipeline;
 pub mod request;
+pub mod router;
+pub mod sys;
+
+// Engines.
+pub mod engines;
+pub mod framework;
+pub mod mount;
 
 // State.
+pub mod barrier;
 pub mod key;
 pub mod log;
 pub mod proto;
 pub mod record;
 pub mod store;
+pub mod txn;
 
 // Base.
 pub mod clock;
+pub mod crypto;
 pub mod rng;
 pub mod secret;

@@ -7,4 +7,7 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod harness;
+mod routing;
 mod tidy;
+mod transactions;

@@ -1,0 +1,22 @@
+//! The URL space `sys/`, one file for each subject.
+
+mod control;
+mod first;
+mod node;
+
+pub use control::{Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, Unseal};
+pub use first::{system_entry, write_first_records};
+
+use std::sync::Arc;
+
+use crate::framework::{Engine, Overlap, Route};
+
+/// What every handler here may ask of the node it runs on.
+pub type Node = Arc<dyn NodeControl>;
+
+/// # Errors
+/// Where two routes match the same paths.
+pub fn engine() -> Result<Engine<Node>, Overlap> {
+    let routes: Vec<Route<Node>> = [node::routes()].into_iter().flatten().collect();
+    Engine::new("system", "The system itself: seal, mounts, policies, cluster.", routes)
+}
