@@ -2,11 +2,12 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-/// A path with captures: `keys/{name}/config`, or `data/{path...}` for all that remains.
+/// A path with captures: `keys/{name}/config`, or `data/{path...}` for all that remains, or
+/// `mounts/{path...}/tune` for all up to an end that is told.
 ///
 /// Not a regular expression: templates can be compared, so the order in which routes are declared
 /// does not matter, and one that can never be reached is an error at startup.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Template(Vec<Segment>);
 
 /// Declared from the most to the least specific: the derived order is the order of matching.
@@ -30,9 +31,11 @@ impl Template {
     pub fn captures(&self, path: &str) -> Option<Map<String, Value>> {
         let mut rest = Some(path);
         let mut captures = Map::new();
-        for segment in &self.0 {
+        for (at, segment) in self.0.iter().enumerate() {
             if let Segment::Rest(name) = segment {
-                captures.insert((*name).into(), rest.unwrap_or_default().into());
+                let end = self.0.get(at + 1..).unwrap_or_default();
+                let middle = before(rest.unwrap_or_default(), end)?;
+                captures.insert((*name).into(), middle.into());
                 return Some(captures);
             }
             let (head, tail) = match rest?.split_once('/') {
@@ -57,6 +60,37 @@ impl Template {
             Segment::Capture(name) | Segment::Rest(name) => Some(*name),
             Segment::Literal(_) => None,
         })
+    }
+}
+
+/// What is left of a path once the segments at its end are taken off; `None` where it does not
+/// end so, or nothing is left.
+fn before<'p>(path: &'p str, end: &[Segment]) -> Option<&'p str> {
+    if end.is_empty() {
+        return Some(path);
+    }
+    let mut left = path.strip_suffix('/').unwrap_or(path);
+    for segment in end.iter().rev() {
+        let Segment::Literal(literal) = segment else {
+            return None;
+        };
+        left = left.strip_suffix(literal)?.strip_suffix('/')?;
+    }
+    Some(left)
+}
+
+/// The order of matching: segment by segment, then the longer one, which says more.
+impl Ord for Template {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let common = self.0.iter().zip(&other.0).map(|(a, b)| a.cmp(b));
+        let first = common.into_iter().find(|order| order.is_ne());
+        first.unwrap_or_else(|| other.0.len().cmp(&self.0.len()))
+    }
+}
+
+impl PartialOrd for Template {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod control;
 mod first;
+pub mod jobs;
+mod mounts;
 mod node;
+mod tuning;
 
 pub use control::{Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, Unseal};
 pub use first::{system_entry, write_first_records};
@@ -17,6 +20,7 @@ pub type Node = Arc<dyn NodeControl>;
 /// # Errors
 /// Where two routes match the same paths.
 pub fn engine() -> Result<Engine<Node>, Overlap> {
-    let routes: Vec<Route<Node>> = [node::routes()].into_iter().flatten().collect();
+    let routes: Vec<Route<Node>> =
+        [node::routes(), mounts::routes(), tuning::routes()].into_iter().flatten().collect();
     Engine::new("system", "The system itself: seal, mounts, policies, cluster.", routes)
 }

@@ -28,6 +28,9 @@ fn template_captures() {
         ("data/{path...}", "data/", Some(r#"{"path":""}"#)),
         ("data/{path...}", "data", Some(r#"{"path":""}"#)),
         ("data/{path...}", "config", None),
+        ("mounts/{path...}/tune", "mounts/a/b/tune", Some(r#"{"path":"a/b"}"#)),
+        ("mounts/{path...}/tune", "mounts/tune", None),
+        ("mounts/{path...}/tune", "mounts/a/tuned", None),
         ("{path...}", "", Some(r#"{"path":""}"#)),
     ] {
         let got = Template::parse(template).captures(path);
@@ -38,7 +41,8 @@ fn template_captures() {
 
 #[test]
 fn most_specific_route_comes_first_whatever_the_order() {
-    let specific_first = ["keys/import", "keys/{name}/config", "keys/{name}", "{path...}"];
+    let specific_first =
+        ["keys/import", "keys/{name}/config", "keys/{name}", "{path...}/tune", "{path...}"];
     for turn in 0..specific_first.len() {
         let mut declared = specific_first;
         declared.rotate_left(turn);
@@ -47,6 +51,7 @@ fn most_specific_route_comes_first_whatever_the_order() {
         assert!(position("keys/import") < position("keys/{name}"));
         assert!(position("keys/{name}") < position("{path...}"));
         assert!(position("keys/{name}/config") < position("{path...}"));
+        assert!(position("{path...}/tune") < position("{path...}"));
     }
 }
 
