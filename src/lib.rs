@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
 // The request.
+pub mod policy;
 pub mod request;
 
 // State.

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
+    ("policy", &["clock", "request"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
 ];
