@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod auth;
 pub mod pipeline;
+pub mod policy;
 pub mod request;
 pub mod router;
 pub mod sys;

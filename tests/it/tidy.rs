@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
+    ("policy", &["clock", "request"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
     ("txn", &["clock", "key", "record", "request", "secret"]),
