@@ -7,6 +7,7 @@ pub mod audit;
 pub mod auth;
 pub mod pipeline;
 pub mod policy;
+pub mod policy_store;
 pub mod request;
 pub mod router;
 pub mod sys;

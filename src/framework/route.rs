@@ -10,6 +10,8 @@ pub enum Access {
     Policy,
     /// A policy must grant `sudo` too.
     Sudo,
+    /// A valid token or none: the handler shows more to whoever has one.
+    OptionalToken,
     /// Any valid token: the handler decides what to show to whom.
     Token,
     /// No token is asked for; one that is sent is not looked at.
@@ -56,6 +58,13 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn sudo(mut self) -> Self {
         self.access = Access::Sudo;
+        self
+    }
+
+    /// The handler shows more to whoever has a token.
+    #[must_use]
+    pub fn optional_token(mut self) -> Self {
+        self.access = Access::OptionalToken;
         self
     }
 

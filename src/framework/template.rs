@@ -79,12 +79,17 @@ fn before<'p>(path: &'p str, end: &[Segment]) -> Option<&'p str> {
     Some(left)
 }
 
-/// The order of matching: segment by segment, then the longer one, which says more.
+/// The order of matching: segment by segment; then the one that ends there, unless it ends in a
+/// rest, which the longer one says more of.
 impl Ord for Template {
     fn cmp(&self, other: &Self) -> Ordering {
         let common = self.0.iter().zip(&other.0).map(|(a, b)| a.cmp(b));
         let first = common.into_iter().find(|order| order.is_ne());
-        first.unwrap_or_else(|| other.0.len().cmp(&self.0.len()))
+        let shorter = if self.0.len() < other.0.len() { self } else { other };
+        first.unwrap_or_else(|| match shorter.0.last() {
+            Some(Segment::Rest(_)) => other.0.len().cmp(&self.0.len()),
+            _ => self.0.len().cmp(&other.0.len()),
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 use super::{CORE, Known, Pipeline, Spent};
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
+use crate::policy;
+use crate::policy_store::PolicyStore;
 use crate::request::{Caller, Error, Request};
 use crate::router::Target;
 use crate::txn::Txn;
@@ -28,7 +30,10 @@ impl Pipeline {
             return Ok(Verdict::Allowed(Spent::NotLast));
         }
         let Some(token) = &request.token else {
-            return Ok(Verdict::Refused(Error::Denied));
+            return Ok(match access {
+                Access::OptionalToken => Verdict::Allowed(Spent::NotLast),
+                _ => Verdict::Refused(Error::Denied),
+            });
         };
         let now = txn.now();
         let mut scope = txn.scope(CORE);
@@ -43,20 +48,29 @@ impl Pipeline {
             spent = if entry.num_uses == 1 { Spent::Last } else { Spent::NotLast };
             tokens.update(&name, &used)?;
         }
-        let is_root = entry.is_root();
-        known.caller = Some(Caller {
+        let policies = entry.policies.clone();
+        let caller = known.caller.insert(Caller {
             token: name,
             accessor: entry.accessor.clone(),
             display_name: entry.display_name.clone(),
-            policies: entry.policies.clone(),
+            policies,
             entity_id: entry.entity_id.clone(),
             token_type: entry.token_type,
-            is_root,
-            has_sudo: is_root,
+            is_root: entry.is_root(),
+            has_sudo: false,
         });
-        if is_root || access == Access::Token {
-            return Ok(Verdict::Allowed(spent));
-        }
-        Ok(Verdict::Refused(Error::Denied))
+        let acl =
+            PolicyStore::new(&mut scope).acl(&caller.policies, None, now, Some(&self.acls))?;
+        let check = |access| {
+            acl.check(known.operation, &request.path, &request.params, request.wrap_ttl, access)
+                .is_allowed()
+        };
+        caller.has_sudo = check(policy::Access::Sudo);
+        let allowed = match access {
+            Access::Token | Access::OptionalToken | Access::Unauthenticated => true,
+            Access::Sudo => caller.has_sudo,
+            Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
+        };
+        Ok(if allowed { Verdict::Allowed(spent) } else { Verdict::Refused(Error::Denied) })
     }
 }

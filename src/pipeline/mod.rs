@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::framework::{Context, TtlLimits};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested};
 use crate::request::{Auth, Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
@@ -33,6 +34,7 @@ pub struct Pipeline {
     pub router: Arc<Router>,
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
+    acls: AclCache,
     queues: Queues,
 }
 
@@ -66,8 +68,8 @@ struct Known {
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl } = parts;
-        let queues = Queues::default();
-        Self { audit, barrier, clock, log, rng, router, ttl, queues }
+        let (acls, queues) = (AclCache::default(), Queues::default());
+        Self { audit, barrier, clock, log, rng, router, ttl, acls, queues }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who

@@ -2,6 +2,8 @@
 
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
+use crate::policy;
+use crate::policy_store::{PolicyStore, StoredPolicy};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::secret::Secret;
@@ -31,6 +33,15 @@ pub fn write_first_records(
         ..TokenEntry::default()
     };
     let mut scope = txn.scope("root/core/");
+    for (name, text) in policy::TEXTS {
+        let stored = StoredPolicy {
+            text: text.into(),
+            modified: now,
+            allow_wildcards_in_identity_templates: false,
+            allow_slashes_in_identity_templates: false,
+        };
+        PolicyStore::new(&mut scope).put(name, &stored)?;
+    }
     let new = NewToken { entry, id: root_token };
     let (token, _) = TokenStore::new(&mut scope).create(rng, now, new)?;
     Ok(token)

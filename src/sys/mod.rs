@@ -1,11 +1,14 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod capabilities;
 mod control;
 mod first;
 pub mod jobs;
 mod mounts;
 mod node;
+mod policies;
 mod tuning;
+mod ui;
 
 pub use control::{Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, Unseal};
 pub use first::{system_entry, write_first_records};
@@ -20,7 +23,16 @@ pub type Node = Arc<dyn NodeControl>;
 /// # Errors
 /// Where two routes match the same paths.
 pub fn engine() -> Result<Engine<Node>, Overlap> {
-    let routes: Vec<Route<Node>> =
-        [node::routes(), mounts::routes(), tuning::routes()].into_iter().flatten().collect();
+    let routes: Vec<Route<Node>> = [
+        node::routes(),
+        mounts::routes(),
+        tuning::routes(),
+        policies::routes(),
+        capabilities::routes(),
+        ui::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     Engine::new("system", "The system itself: seal, mounts, policies, cluster.", routes)
 }

@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use super::Node;
 use super::jobs::{Job, JobKind};
 use super::tuning::Tuning;
+use crate::auth;
+use crate::engines;
 use crate::framework::{Call, NoParams, Route};
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
-use crate::{auth, engines};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -123,12 +124,12 @@ fn read(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Er
 
 fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Reply, Error> {
     let path = normalise(&input.path)?;
-    let asked = if input.r#type.is_empty() { &input.plugin_name } else { &input.r#type };
-    let mut options = input.options;
-    let kind = resolve_kind(table, asked, &mut options)?;
     if table == Table::Secret && RESERVED.iter().any(|reserved| path.starts_with(reserved)) {
         return Err(Error::BadRequest(format!("cannot mount over the reserved path \"{path}\"")));
     }
+    let asked = if input.r#type.is_empty() { &input.plugin_name } else { &input.r#type };
+    let mut options = input.options;
+    let kind = resolve_kind(table, asked, &mut options)?;
     for other in entries(call, table)? {
         if other.path.starts_with(&path) || path.starts_with(&other.path) {
             return Err(Error::BadRequest(format!("path is already in use at {}", other.path)));

@@ -9,5 +9,6 @@
 
 mod harness;
 mod routing;
+mod sys;
 mod tidy;
 mod transactions;

@@ -41,8 +41,15 @@ fn template_captures() {
 
 #[test]
 fn most_specific_route_comes_first_whatever_the_order() {
-    let specific_first =
-        ["keys/import", "keys/{name}/config", "keys/{name}", "{path...}/tune", "{path...}"];
+    let specific_first = [
+        "keys",
+        "keys/import",
+        "keys/{name}/config",
+        "keys/{name}",
+        "keys/{path...}/tune",
+        "keys/{path...}",
+        "{path...}",
+    ];
     for turn in 0..specific_first.len() {
         let mut declared = specific_first;
         declared.rotate_left(turn);
@@ -51,7 +58,8 @@ fn most_specific_route_comes_first_whatever_the_order() {
         assert!(position("keys/import") < position("keys/{name}"));
         assert!(position("keys/{name}") < position("{path...}"));
         assert!(position("keys/{name}/config") < position("{path...}"));
-        assert!(position("{path...}/tune") < position("{path...}"));
+        assert!(position("keys") < position("keys/{path...}"));
+        assert!(position("keys/{path...}/tune") < position("keys/{path...}"));
     }
 }
 
