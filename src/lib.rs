@@ -6,6 +6,7 @@
 pub mod request;
 
 // State.
+pub mod barrier;
 pub mod key;
 pub mod log;
 pub mod proto;
@@ -14,5 +15,6 @@ pub mod store;
 
 // Base.
 pub mod clock;
+pub mod crypto;
 pub mod rng;
 pub mod secret;

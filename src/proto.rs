@@ -17,3 +17,22 @@
 pub mod log {
     tonic::include_proto!("strongroom.log");
 }
+
+/// Seal configuration and keyring.
+pub mod seal {
+    tonic::include_proto!("strongroom.seal");
+
+    /// Shows no key.
+    impl std::fmt::Debug for KeyringContent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("KeyringContent(..)")
+        }
+    }
+
+    /// Shows no key.
+    impl std::fmt::Debug for KeyringTerm {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("KeyringTerm(..)")
+        }
+    }
+}
