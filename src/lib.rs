@@ -11,6 +11,7 @@ pub mod key;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod seal;
 pub mod store;
 
 // Base.

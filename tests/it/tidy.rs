@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("barrier", &["clock", "crypto", "key", "proto", "record", "rng", "secret"]),
+    ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),

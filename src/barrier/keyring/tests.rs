@@ -1,4 +1,7 @@
+use prost::Message as _;
+
 use super::*;
+use crate::proto::seal::KeyringContent;
 use crate::rng::SystemRng;
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -174,4 +177,56 @@ fn printing_a_keyring_shows_no_key() {
     let keyring = Keyring::generate(&SystemRng, NOW);
     assert_eq!(format!("{keyring:?}"), "Keyring(term 1)");
     assert_eq!(format!("{:?}", keyring.terms().next().unwrap().1), "DataKey(..)");
+}
+
+#[test]
+fn keyrings_of_newer_versions_and_malformed_ones_are_refused() {
+    let keyring = Keyring::generate(&SystemRng, NOW);
+    let of = |change: fn(&mut KeyringContent)| {
+        let mut content = keyring.content();
+        change(&mut content);
+        let encoded = content.encode_to_vec();
+        let wrapped =
+            aead_seal(keyring.root_key(), &SystemRng, content::WRAP_TAG, &[], &[&encoded]).unwrap();
+        Keyring::unwrap(keyring.root_key(), &wrapped).err()
+    };
+    assert_eq!(of(|_| {}), None);
+    assert_eq!(of(|content| content.version = 2), Some(UnwrapError::Newer { version: 2 }));
+    assert_eq!(of(|content| content.version = 0), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.terms.clear()), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.path_key.push(0)), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.terms[0].key.clear()), Some(UnwrapError::Malformed));
+}
+
+#[test]
+fn a_stored_value_of_the_checked_in_format_opens() {
+    let golden = include_str!("../../../tests/golden/stored_value.hex");
+    let lines: Vec<Vec<u8>> = golden.lines().map(hex).collect();
+    let keyring = Keyring::generate(&Counting::default(), NOW);
+    let key = Key::new("secret/name".into());
+    let (stored, value) = keyring.seal_record(&Counting::default(), &key, b"value").unwrap();
+    assert_eq!([stored.0.to_vec(), value.as_bytes().to_vec()], lines.as_slice());
+
+    let stored = StoredKey(lines[0].clone().try_into().unwrap());
+    let value = Ciphertext::from_sealed(lines[1].clone().into());
+    let (name, plaintext) = keyring.open_record(&stored, &value).unwrap();
+    assert_eq!((name.as_str(), plaintext.expose().as_slice()), ("name", b"value".as_slice()));
+}
+
+/// Random bytes that are the same in each run: 0, 1, 2 and so on.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicU8);
+
+impl Rng for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for byte in buffer {
+            *byte = self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap()).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
