@@ -7,12 +7,14 @@
 //! **Invariant:** shares and progress never leave this node's memory; what is stored is as in
 //! `proto/seal.proto`.
 
+mod challenge;
 mod configuration;
 mod progress;
 mod records;
 mod shamir;
 mod share;
 
+pub use challenge::{challenge, open_challenge, recall_challenge};
 pub use configuration::{ConfigurationError, SEAL_TYPE, SealConfiguration};
 pub use progress::{Added, ShareCollector, Unseal};
 pub use records::{

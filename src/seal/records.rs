@@ -50,6 +50,12 @@ impl KeyringRecord {
         Self { bridge: Bytes::new(), ..self.clone() }
     }
 
+    /// What shares need to open a challenge, and no more.
+    #[must_use]
+    pub fn for_joiner(&self) -> Self {
+        Self { keyring: Bytes::new(), bridge: Bytes::new(), ..self.clone() }
+    }
+
     pub fn encode(&self) -> Bytes {
         let message = wire::KeyringRecord {
             version: VERSION,
@@ -169,6 +175,8 @@ pub enum UnsealError {
     Combine(#[from] CombineError),
     #[error("invalid key: the shares do not open the root key: message authentication failed")]
     WrongShares,
+    #[error("invalid challenge: it is not of this cluster, or no longer good")]
+    Challenge,
     #[error("the root key is open, but: {0}")]
     Keyring(UnwrapError),
 }

@@ -1,3 +1,4 @@
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use prost::Message as _;
 
 use super::*;
@@ -211,6 +212,29 @@ fn a_stored_value_of_the_checked_in_format_opens() {
     let value = Ciphertext::from_sealed(lines[1].clone().into());
     let (name, plaintext) = keyring.open_record(&stored, &value).unwrap();
     assert_eq!((name.as_str(), plaintext.expose().as_slice()), ("name", b"value".as_slice()));
+}
+
+proptest! {
+    #[test]
+    fn values_of_arbitrary_bytes_are_refused_and_never_panic(mut bytes: Vec<u8>, is_likely: bool) {
+        let keyring = Keyring::generate(&SystemRng, NOW);
+        if is_likely {
+            bytes.splice(..0, header(FIRST_TERM));
+        }
+        let value = Ciphertext::from_sealed(bytes.into());
+        prop_assert!(keyring.open_record(&StoredKey([0; 32]), &value).is_err());
+        prop_assert!(keyring.open_response(b"", &value).is_err());
+    }
+
+    #[test]
+    fn names_and_values_of_any_kind_come_back(path: String, plaintext: Vec<u8>) {
+        let keyring = Keyring::generate(&SystemRng, NOW);
+        let key = Key::new(path);
+        let (stored, value) = keyring.seal_record(&SystemRng, &key, &plaintext).unwrap();
+        let (name, opened) = keyring.open_record(&stored, &value).unwrap();
+        prop_assert_eq!(name.as_str(), key.name());
+        prop_assert_eq!(opened.expose(), &plaintext);
+    }
 }
 
 /// Random bytes that are the same in each run: 0, 1, 2 and so on.

@@ -1,3 +1,5 @@
+use proptest::prelude::{prop_assert, proptest};
+
 use super::*;
 use crate::key::Key;
 use crate::rng::SystemRng;
@@ -133,6 +135,24 @@ fn a_record_of_the_checked_in_format_opens() {
     let record = KeyringRecord::decode(Share::parse(golden).unwrap().bytes()).unwrap();
     let keyring = try_open(&record, &shares).unwrap();
     assert_eq!((keyring.created(), keyring.active_term()), (NOW, 1));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_and_never_panic(bytes: Vec<u8>, text: String) {
+        let keyring = Keyring::generate(&SystemRng, NOW);
+        prop_assert!(Keyring::unwrap(keyring.root_key(), &bytes).is_err());
+        prop_assert!(keyring.follow(&bytes, Some(&bytes)).is_err());
+        if let Ok(record) = KeyringRecord::decode(&bytes) {
+            prop_assert!(record.follow(&keyring).is_err());
+        }
+        if let Ok(configuration) = SealConfiguration::decode(&bytes) {
+            prop_assert!(configuration.threshold() <= configuration.shares());
+        }
+        if let Ok(share) = Share::parse(&text) {
+            prop_assert!(shamir::combine(&[share]).is_err() || text.len() >= 43);
+        }
+    }
 }
 
 /// Random bytes that are the same in each run: 0, 1, 2 and so on.
