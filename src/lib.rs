@@ -23,6 +23,7 @@ pub mod key;
 pub mod log;
 pub mod proto;
 pub mod record;
+pub mod seal;
 pub mod store;
 pub mod txn;
 

@@ -22,11 +22,13 @@ use crate::rng::Rng;
 use crate::secret::Secret;
 
 /// Immutable but for the counts of encryptions: a rotation makes another, which shares the keys
-/// of this one.
+/// of this one, as a clone does.
+#[derive(Clone)]
 pub struct Keyring {
     created: Timestamp,
     /// By term; never empty, and the last is the active one.
     terms: BTreeMap<u32, Arc<DataKey>>,
+    root: Arc<LockedKey>,
     fixed: Arc<FixedKeys>,
 }
 
@@ -34,7 +36,6 @@ impl Keyring {
     /// A first keyring, of term 1.
     pub fn generate(rng: &dyn Rng, now: Timestamp) -> Self {
         let fixed = FixedKeys {
-            root: LockedKey::generate(rng),
             path: LockedKey::generate(rng),
             batch_mac: LockedKey::generate(rng),
             forward_proof: LockedKey::generate(rng),
@@ -43,6 +44,7 @@ impl Keyring {
         Self {
             created: now,
             terms: BTreeMap::from([(FIRST_TERM, Arc::new(first))]),
+            root: Arc::new(LockedKey::generate(rng)),
             fixed: Arc::new(fixed),
         }
     }
@@ -56,7 +58,20 @@ impl Keyring {
         let term = self.active_term().checked_add(1).ok_or(SealError::TermsExhausted)?;
         let mut terms = self.terms.clone();
         terms.insert(term, Arc::new(DataKey::new(LockedKey::generate(rng), now)));
-        Ok(Self { created: self.created, terms, fixed: Arc::clone(&self.fixed) })
+        let (root, fixed) = (Arc::clone(&self.root), Arc::clone(&self.fixed));
+        Ok(Self { created: self.created, terms, root, fixed })
+    }
+
+    /// Another keyring of the same terms that is wrapped by another root key, so that whoever
+    /// knows the root key of today does not open what is written tomorrow.
+    #[must_use]
+    pub fn renew_root(&self, rng: &dyn Rng) -> Self {
+        Self {
+            created: self.created,
+            terms: self.terms.clone(),
+            root: Arc::new(LockedKey::generate(rng)),
+            fixed: Arc::clone(&self.fixed),
+        }
     }
 
     /// Under which new records are sealed.
@@ -212,7 +227,7 @@ impl Keyring {
 
     /// The key that wraps the keyring.
     pub fn root_key(&self) -> &LockedKey {
-        &self.fixed.root
+        &self.root
     }
 
     fn active(&self) -> (u32, &DataKey) {
@@ -331,10 +346,9 @@ pub enum OpenError {
     NewerFormat { format: u8 },
 }
 
-/// The keys that a rotation leaves alone: a new one would move every record, or part nodes that
+/// The keys that nothing ever changes: a new one would move every record, or part nodes that
 /// have applied it from those that have not.
 struct FixedKeys {
-    root: LockedKey,
     path: LockedKey,
     batch_mac: LockedKey,
     forward_proof: LockedKey,

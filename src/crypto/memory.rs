@@ -4,10 +4,14 @@
 #![expect(unsafe_code, reason = "the system calls for memory take addresses")]
 
 use std::fmt;
+use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use zeroize::Zeroize as _;
 
 use crate::rng::Rng;
@@ -102,6 +106,21 @@ impl fmt::Debug for LockedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LockedKey(..)")
     }
+}
+
+/// Keeps this process's memory out of core dumps and away from debuggers of the same user, and
+/// lets it lock as much memory as it may. To be called before the first secret is read.
+///
+/// # Errors
+/// Where the system refuses to turn core dumps off.
+pub fn protect_process_memory() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Covers dumps through a pipe as well, which ignore the limit (core(5)).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let lockable = getrlimit(Resource::Memlock);
+    // What is not granted shows in `memory_is_locked` where it matters.
+    let _raised = setrlimit(Resource::Memlock, Rlimit { current: lockable.maximum, ..lockable });
+    Ok(())
 }
 
 /// False once the system has refused to lock the page of a key, as with a small `RLIMIT_MEMLOCK`:

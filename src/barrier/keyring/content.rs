@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{DataKey, FixedKeys, Keyring};
+use super::{DataKey, FixedKeys, Keyring, SealError};
 use crate::clock::Timestamp;
-use crate::crypto::{LockedKey, aead_open, aead_seal};
+use crate::crypto::{LockedKey, aead_open, aead_seal, equal};
 use crate::proto::seal::{KeyringContent, KeyringTerm};
+use crate::record::Ciphertext;
 use crate::rng::Rng;
 use crate::secret::Secret;
 
@@ -36,14 +37,55 @@ impl Keyring {
             aead_open(root_key, WRAP_TAG, wrapped).map_err(|_| UnwrapError::WrongRootKey)?;
         let content = KeyringContent::decode(encoded.expose().as_slice())
             .map_err(|_| UnwrapError::Malformed)?;
-        if content.version > CONTENT_VERSION {
-            return Err(UnwrapError::Newer { version: content.version });
+        match content.version {
+            CONTENT_VERSION => Self::from_content(&content).ok_or(UnwrapError::Malformed),
+            0 => Err(UnwrapError::Malformed),
+            version => Err(UnwrapError::Newer { version }),
         }
-        let keyring = Self::from_content(&content).ok_or(UnwrapError::Malformed)?;
-        Ok(keyring)
     }
 
-    fn content(&self) -> KeyringContent {
+    /// Carries the root key of `next` to those who hold this keyring.
+    ///
+    /// # Errors
+    /// Never in practice: where the root key exceeds 64 GiB.
+    pub fn bridge_to(&self, rng: &dyn Rng, next: &Self) -> Result<Bytes, SealError> {
+        let sealed = self.seal_response(rng, BRIDGE_CONTEXT, next.root.expose())?;
+        Ok(sealed.as_bytes().clone())
+    }
+
+    /// Opens the keyring that comes after this one: with the same root key, or with that which
+    /// the bridge carries. Counts of encryptions go on.
+    ///
+    /// # Errors
+    /// Where neither opens it, or where it is older than this one: then the node seals itself.
+    pub fn follow(&self, wrapped: &[u8], bridge: Option<&[u8]>) -> Result<Self, UnwrapError> {
+        let mut next = match (Self::unwrap(&self.root, wrapped), bridge) {
+            (Err(UnwrapError::WrongRootKey), Some(bridge)) => {
+                Self::unwrap(&self.cross(bridge)?, wrapped)?
+            }
+            (next, _) => next?,
+        };
+        if next.active_term() < self.active_term() {
+            return Err(UnwrapError::Older);
+        }
+        for (term, key) in &mut next.terms {
+            if let Some(known) = self.terms.get(term)
+                && equal(known.key.expose(), key.key.expose())
+            {
+                *key = Arc::clone(known);
+            }
+        }
+        Ok(next)
+    }
+
+    fn cross(&self, bridge: &[u8]) -> Result<LockedKey, UnwrapError> {
+        let bridge = Ciphertext::from_sealed(Bytes::copy_from_slice(bridge));
+        let root =
+            self.open_response(BRIDGE_CONTEXT, &bridge).map_err(|_| UnwrapError::WrongRootKey)?;
+        LockedKey::from_slice(root.expose()).ok_or(UnwrapError::Malformed)
+    }
+
+    pub(super) fn content(&self) -> KeyringContent {
         let term = |(term, key): (u32, &DataKey)| KeyringTerm {
             term,
             key: key.key.expose().to_vec(),
@@ -53,7 +95,7 @@ impl Keyring {
             version: CONTENT_VERSION,
             created_milliseconds: self.created.0,
             terms: self.terms().map(term).collect(),
-            root_key: self.fixed.root.expose().to_vec(),
+            root_key: self.root.expose().to_vec(),
             path_key: self.fixed.path.expose().to_vec(),
             batch_mac_key: self.fixed.batch_mac.expose().to_vec(),
             forward_proof_key: self.fixed.forward_proof.expose().to_vec(),
@@ -68,14 +110,15 @@ impl Keyring {
             terms.insert(term.term, Arc::new(DataKey::new(key, installed)));
         }
         let fixed = FixedKeys {
-            root: LockedKey::from_slice(&content.root_key)?,
             path: LockedKey::from_slice(&content.path_key)?,
             batch_mac: LockedKey::from_slice(&content.batch_mac_key)?,
             forward_proof: LockedKey::from_slice(&content.forward_proof_key)?,
         };
+        let root = Arc::new(LockedKey::from_slice(&content.root_key)?);
         (!terms.is_empty()).then(|| Self {
             created: Timestamp(content.created_milliseconds),
             terms,
+            root,
             fixed: Arc::new(fixed),
         })
     }
@@ -88,9 +131,12 @@ pub enum UnwrapError {
     WrongRootKey,
     #[error("the keyring is malformed")]
     Malformed,
+    #[error("the keyring is older than the one in use")]
+    Older,
     #[error("the keyring has version {version}, which this version does not know")]
     Newer { version: u32 },
 }
 
 const CONTENT_VERSION: u32 = 1;
-const WRAP_TAG: &[u8] = b"strongroom keyring 1\0";
+const BRIDGE_CONTEXT: &[u8] = b"root key";
+pub(super) const WRAP_TAG: &[u8] = b"strongroom keyring 1\0";

@@ -1,4 +1,8 @@
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+use prost::Message as _;
+
 use super::*;
+use crate::proto::seal::KeyringContent;
 use crate::rng::SystemRng;
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -174,4 +178,79 @@ fn printing_a_keyring_shows_no_key() {
     let keyring = Keyring::generate(&SystemRng, NOW);
     assert_eq!(format!("{keyring:?}"), "Keyring(term 1)");
     assert_eq!(format!("{:?}", keyring.terms().next().unwrap().1), "DataKey(..)");
+}
+
+#[test]
+fn keyrings_of_newer_versions_and_malformed_ones_are_refused() {
+    let keyring = Keyring::generate(&SystemRng, NOW);
+    let of = |change: fn(&mut KeyringContent)| {
+        let mut content = keyring.content();
+        change(&mut content);
+        let encoded = content.encode_to_vec();
+        let wrapped =
+            aead_seal(keyring.root_key(), &SystemRng, content::WRAP_TAG, &[], &[&encoded]).unwrap();
+        Keyring::unwrap(keyring.root_key(), &wrapped).err()
+    };
+    assert_eq!(of(|_| {}), None);
+    assert_eq!(of(|content| content.version = 2), Some(UnwrapError::Newer { version: 2 }));
+    assert_eq!(of(|content| content.version = 0), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.terms.clear()), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.path_key.push(0)), Some(UnwrapError::Malformed));
+    assert_eq!(of(|content| content.terms[0].key.clear()), Some(UnwrapError::Malformed));
+}
+
+#[test]
+fn a_stored_value_of_the_checked_in_format_opens() {
+    let golden = include_str!("../../../tests/golden/stored_value.hex");
+    let lines: Vec<Vec<u8>> = golden.lines().map(hex).collect();
+    let keyring = Keyring::generate(&Counting::default(), NOW);
+    let key = Key::new("secret/name".into());
+    let (stored, value) = keyring.seal_record(&Counting::default(), &key, b"value").unwrap();
+    assert_eq!([stored.0.to_vec(), value.as_bytes().to_vec()], lines.as_slice());
+
+    let stored = StoredKey(lines[0].clone().try_into().unwrap());
+    let value = Ciphertext::from_sealed(lines[1].clone().into());
+    let (name, plaintext) = keyring.open_record(&stored, &value).unwrap();
+    assert_eq!((name.as_str(), plaintext.expose().as_slice()), ("name", b"value".as_slice()));
+}
+
+proptest! {
+    #[test]
+    fn values_of_arbitrary_bytes_are_refused_and_never_panic(mut bytes: Vec<u8>, is_likely: bool) {
+        let keyring = Keyring::generate(&SystemRng, NOW);
+        if is_likely {
+            bytes.splice(..0, header(FIRST_TERM));
+        }
+        let value = Ciphertext::from_sealed(bytes.into());
+        prop_assert!(keyring.open_record(&StoredKey([0; 32]), &value).is_err());
+        prop_assert!(keyring.open_response(b"", &value).is_err());
+    }
+
+    #[test]
+    fn names_and_values_of_any_kind_come_back(path: String, plaintext: Vec<u8>) {
+        let keyring = Keyring::generate(&SystemRng, NOW);
+        let key = Key::new(path);
+        let (stored, value) = keyring.seal_record(&SystemRng, &key, &plaintext).unwrap();
+        let (name, opened) = keyring.open_record(&stored, &value).unwrap();
+        prop_assert_eq!(name.as_str(), key.name());
+        prop_assert_eq!(opened.expose(), &plaintext);
+    }
+}
+
+/// Random bytes that are the same in each run: 0, 1, 2 and so on.
+#[derive(Default)]
+struct Counting(std::sync::atomic::AtomicU8);
+
+impl Rng for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for byte in buffer {
+            *byte = self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap()).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

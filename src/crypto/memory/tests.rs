@@ -28,6 +28,18 @@ fn the_page_of_a_key_is_locked_and_left_out_of_core_dumps() {
     assert_eq!(flags.contains(&"lo".to_owned()), memory_is_locked(), "{flags:?}");
 }
 
+#[test]
+fn a_protected_process_leaves_no_core_dump() {
+    protect_process_memory().unwrap();
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    let lockable = getrlimit(Resource::Memlock);
+    assert_eq!(lockable.current, lockable.maximum);
+    protect_process_memory().unwrap();
+}
+
 /// The flags that the kernel shows of the mapping that holds `address`.
 fn flags_of(address: usize) -> Vec<String> {
     let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
