@@ -266,14 +266,20 @@ pub(super) trait Check {
     fn check(&self, _body: &Body<'_>, _reader: &mut Reader<'_>) {}
 }
 
-/// One key of a stanza, read.
+/// One key of a stanza, read. As in Vault, empty text is as good as none: charts write it for
+/// what nobody has set.
 pub(super) fn read_key<T: Setting>(
     key: &str,
     default: Option<&str>,
     body: &Body<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<T> {
-    let found = Found::of(key, body.entries);
+    let mut found = Found::of(key, body.entries);
+    found.entries.retain(|entry| match &entry.node.value {
+        Value::Null => false,
+        Value::Text(text) => !text.is_empty(),
+        _ => true,
+    });
     if !found.entries.is_empty() {
         return T::read(&found, reader);
     }

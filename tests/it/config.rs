@@ -53,6 +53,19 @@ fn defaults_are_vaults() {
     assert!(tcp.tls().is_none());
 }
 
+/// As in Vault: charts write empty text for what nobody has set.
+#[test]
+fn empty_text_is_as_good_as_none() {
+    let empty =
+        "api_addr = \"\"\nmax_lease_ttl = \"\"\nlog_level = \"\"\nui = \"\"\npid_file = \"\"\n";
+    let (config, warnings) = parse(&format!("{GOOD}{empty}")).unwrap();
+    let (plain, _) = parse(GOOD).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{plain:?}"));
+    assert_eq!(warnings, "");
+    let json = r#"{"storage": {"raft": {"path": null}}, "listener": {"tcp": {"tls_disable": 1}}}"#;
+    assert_eq!(failure(json), "f:1: `path` must be set: a path");
+}
+
 #[test]
 fn hcl_and_json_mean_the_same() {
     let hcl = r#"

@@ -55,7 +55,7 @@ impl<'a> Scan<'a> {
         while self.peek().is_some_and(&wanted) {
             self.next();
         }
-        start.strip_suffix(self.rest).unwrap_or_default()
+        start.get(..start.len() - self.rest.len()).unwrap_or_default()
     }
 
     pub(super) fn enter(&mut self) -> Result<(), Problem> {
