@@ -2,6 +2,9 @@
 //!
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
+// Edges.
+pub mod config;
+
 // The request.
 pub mod audit;
 pub mod auth;

@@ -10,5 +10,6 @@
 mod harness;
 mod routing;
 mod sys;
+mod config;
 mod tidy;
 mod transactions;

@@ -67,6 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "txn",
         ],
     ),
+    ("config", &["secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
