@@ -2,6 +2,9 @@
 //!
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
+// The edge.
+pub mod http;
+
 // The request.
 pub mod request;
 

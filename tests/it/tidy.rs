@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
+    ("http", &["clock", "request", "rng", "secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
