@@ -4,6 +4,8 @@
 
 // Edges.
 pub mod config;
+// The edge.
+pub mod http;
 
 // The request.
 pub mod audit;

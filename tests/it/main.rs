@@ -11,5 +11,6 @@ mod harness;
 mod routing;
 mod sys;
 mod config;
+mod http;
 mod tidy;
 mod transactions;

@@ -68,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["secret"]),
+    ("http", &["clock", "request", "rng", "secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
