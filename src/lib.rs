@@ -4,7 +4,7 @@
 
 // Edges.
 pub mod config;
-// The edge.
+
 pub mod http;
 
 // The request.

@@ -7,10 +7,10 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod config;
 mod harness;
+mod http;
 mod routing;
 mod sys;
-mod config;
-mod http;
 mod tidy;
 mod transactions;
