@@ -6,6 +6,7 @@
 pub mod config;
 
 pub mod http;
+pub mod server;
 
 // The request.
 pub mod audit;

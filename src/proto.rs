@@ -36,3 +36,8 @@ pub mod seal {
         }
     }
 }
+
+/// What is stored in clear about the cluster itself.
+pub mod system {
+    tonic::include_proto!("strongroom.system");
+}

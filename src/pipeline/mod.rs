@@ -122,6 +122,41 @@ impl Pipeline {
         }
     }
 
+    /// What a node answers for itself: without storage, unaudited, as in Vault.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn local(&self, request: &Request, target: &Target) -> Result<Reply, Error> {
+        let mut txn = Txn::without_storage(self.clock.now());
+        let known = Known { operation: request.operation, ..Known::default() };
+        self.run(&mut txn, request, &known, Some(target)).await
+    }
+
+    /// A transaction of the node itself, tried again where it lost to another.
+    ///
+    /// # Errors
+    /// Where it cannot begin or commit.
+    pub async fn internal<T>(
+        &self,
+        mut work: impl FnMut(&mut Txn) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let request = Request::default();
+        for _ in 0..INTERNAL_TRIES_MAX {
+            let mut txn = self.begin().await?;
+            let done = work(&mut txn)?;
+            if let Commit::Stands = self.commit(txn, &request).await? {
+                return Ok(done);
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Drops what is kept in memory: when leadership ends, and on seal.
+    pub fn forget(&self) {
+        self.router.close_all();
+        self.acls.clear();
+    }
+
     async fn attempt(&self, request: &Request, known: &mut Known) -> Result<Attempt, Error> {
         let mut txn = self.begin().await?;
         // May be none, which is not told before the caller is known.
@@ -174,6 +209,10 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Result<Reply, Error> {
         let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
+        if request.operation == Operation::Help {
+            let found = target.found.ok_or(Error::UnsupportedPath)?;
+            return Reply::bare(&serde_json::json!({ "help": found.help, "see_also": null }));
+        }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = Context {
             txn,
@@ -325,6 +364,9 @@ fn log_error(error: LogError) -> Error {
 
 /// Where the namespace keeps what belongs to no mount.
 const CORE: &str = "root/core/";
+
+/// A transaction of the node itself that still conflicts then waits for its next turn.
+const INTERNAL_TRIES_MAX: usize = 16;
 
 /// As Vault's `default_max_request_duration`.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(90);

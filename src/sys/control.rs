@@ -44,8 +44,14 @@ pub struct Init {
 }
 
 pub struct InitReply {
-    pub shares: Vec<Secret<Vec<u8>>>,
+    pub shares: Vec<ShareText>,
     pub root_token: Secret<String>,
+}
+
+/// One share, in both spellings that Vault gives out.
+pub struct ShareText {
+    pub hex: Secret<String>,
+    pub base64: Secret<String>,
 }
 
 pub enum Unseal {

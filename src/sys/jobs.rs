@@ -39,15 +39,16 @@ pub fn jobs(txn: &mut Txn) -> Result<Vec<String>, Error> {
     txn.scope(ROOT_NAMESPACE).list("core/jobs")
 }
 
-/// One step of a job; the last takes the job away too. The caller commits.
+/// One step of a job; true where more are needed. The last takes the job away too. The caller
+/// commits.
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn step(txn: &mut Txn, name: &str) -> Result<(), Error> {
+pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
     let mut namespace = txn.scope(ROOT_NAMESPACE);
     let key = format!("core/jobs/{name}");
     let Some(job) = namespace.get::<Job>(&key)? else {
-        return Ok(());
+        return Ok(false);
     };
     let JobKind::Unmount { entry } = job.kind;
     let prefix = entry.storage_prefix();
@@ -57,7 +58,7 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<(), Error> {
     if done {
         namespace.delete(&key)?;
     }
-    Ok(())
+    Ok(!done)
 }
 
 /// Deletes up to `limit` records below a directory; true where none is left.

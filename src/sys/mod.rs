@@ -10,7 +10,9 @@ mod policies;
 mod tuning;
 mod ui;
 
-pub use control::{Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, Unseal};
+pub use control::{
+    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+};
 pub use first::{system_entry, write_first_records};
 
 use std::sync::Arc;

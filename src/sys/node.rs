@@ -1,8 +1,6 @@
 //! What a node answers for itself: `init`, `seal-status`, `unseal`, `seal`, `health`, `leader`,
 //! `step-down`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -65,12 +63,9 @@ struct WriteInit {
 async fn write_init(call: &mut Call<'_, Node>, input: WriteInit) -> Result<Reply, Error> {
     let init = input.validate()?;
     let made = call.state.init(init).await?;
-    let mut keys = Vec::new();
-    let mut keys_base64 = Vec::new();
-    for share in &made.shares {
-        keys.push(hex(share.expose()));
-        keys_base64.push(STANDARD.encode(share.expose()));
-    }
+    let keys: Vec<&str> = made.shares.iter().map(|share| share.hex.expose().as_str()).collect();
+    let keys_base64: Vec<&str> =
+        made.shares.iter().map(|share| share.base64.expose().as_str()).collect();
     let root_token = made.root_token.expose();
     Reply::bare(&json!({ "keys": keys, "keys_base64": keys_base64, "root_token": root_token }))
 }
@@ -180,8 +175,4 @@ async fn health(call: &mut Call<'_, Node>, input: ReadHealth) -> Result<Reply, E
     let mut reply = Reply::bare(&health)?;
     reply.status = Some(status);
     Ok(reply)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -97,6 +97,12 @@ impl Txn {
         }
     }
 
+    /// For what a node answers of itself: every access to storage fails.
+    pub fn without_storage(now: Timestamp) -> Self {
+        let nobody = Leadership { term: 0, node: 0 };
+        Self::new(Box::new(NoStorage), Arc::default(), nobody, now)
+    }
+
     /// The request's time: the same wherever it is asked for, and never earlier than the newest
     /// entry's.
     pub fn now(&self) -> Timestamp {
@@ -250,6 +256,30 @@ impl Txn {
 
     fn written(&self, key: &Key) -> Option<&Write> {
         self.writes.get(key).or_else(|| self.kept.get(key))
+    }
+}
+
+struct NoStorage;
+
+impl Snapshot for NoStorage {
+    fn get(&self, _: &Key) -> Result<Stored, Error> {
+        Err(Error::Sealed)
+    }
+
+    fn revision(&self, _: &Key) -> Result<Revision, Error> {
+        Err(Error::Sealed)
+    }
+
+    fn names(&self, _: &str) -> Result<(Directory, Vec<String>), Error> {
+        Err(Error::Sealed)
+    }
+
+    fn directory(&self, _: &str) -> Result<Directory, Error> {
+        Err(Error::Sealed)
+    }
+
+    fn system(&self, _: SystemKey) -> Result<Option<(Revision, Bytes)>, Error> {
+        Err(Error::Sealed)
     }
 }
 
