@@ -2,6 +2,10 @@
 //!
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
+// Edges.
+pub mod cli;
+pub mod client;
+
 // The request.
 pub mod request;
 

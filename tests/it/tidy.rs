@@ -16,6 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
+    ("client", &["rng", "secret"]),
+    ("cli", &["client", "secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
