@@ -7,6 +7,8 @@ pub mod config;
 
 pub mod http;
 pub mod server;
+pub mod cli;
+pub mod client;
 
 // The request.
 pub mod audit;
