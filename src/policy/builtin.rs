@@ -1,5 +1,8 @@
 //! The policies that every server has, and rules for names.
 
+#[cfg(test)]
+mod tests;
+
 /// May do everything. Has no text; see [`super::Acl::root`].
 pub const ROOT: &str = "root";
 

@@ -91,7 +91,7 @@ pub(super) struct Element {
 /// What has no meaning, and should be kept when printed.
 #[derive(Debug, Default)]
 struct Style {
-    /// On the lines before.
+    /// On the lines before; empty for an empty line.
     comments: Vec<String>,
     /// On the same line, after.
     trailing: Option<String>,
@@ -141,13 +141,18 @@ impl Node {
     }
 }
 
-/// JSON where the first character that is no space is `{`, as no HCL starts with one.
+/// Whether it is JSON: no HCL starts with a brace.
+pub(super) fn is_json(text: &str) -> bool {
+    text.trim_start_matches(BYTE_ORDER_MARK).trim_start().starts_with('{')
+}
+
+/// HCL, or JSON.
 ///
 /// # Errors
 /// With the line, and what was expected there.
 pub(super) fn parse(text: &str) -> Result<Body, SyntaxError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let json = text.trim_start().starts_with('{');
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
+    let json = is_json(text);
     let dialect = if json { Dialect::Json } else { Dialect::Hcl };
     let mut lexer = Lexer::new(dialect, text);
     let next = lexer.token()?;
@@ -290,8 +295,11 @@ impl Parser<'_> {
     /// Passes over comments.
     fn gather(&mut self) -> Result<(), SyntaxError> {
         while self.next.kind == Kind::Comment {
+            let parted = self.next.line_ends > 1;
             if self.comments.is_empty() {
-                self.comment_parted = self.next.line_ends > 1;
+                self.comment_parted = parted;
+            } else if parted {
+                self.comments.push(String::new());
             }
             self.comments.push(self.next.raw.trim_end().to_owned());
             self.advance()?;
@@ -300,9 +308,14 @@ impl Parser<'_> {
     }
 
     fn style(&mut self) -> Style {
-        let comments = std::mem::take(&mut self.comments);
-        let parted =
-            if comments.is_empty() { self.next.line_ends > 1 } else { self.comment_parted };
+        let mut comments = std::mem::take(&mut self.comments);
+        let mut parted = self.next.line_ends > 1;
+        if !comments.is_empty() {
+            if parted {
+                comments.push(String::new());
+            }
+            parted = self.comment_parted;
+        }
         Style { comments, trailing: None, parted }
     }
 
@@ -330,6 +343,9 @@ impl Parser<'_> {
         SyntaxError::at(self.next.line, format!("expected {what}, found {found}"))
     }
 }
+
+/// What some editors put before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Characters of the text that an error repeats.
 const SHOWN_MAX: usize = 40;

@@ -13,8 +13,6 @@ mod hcl;
 mod parse;
 mod pattern;
 mod template;
-#[cfg(test)]
-mod tests;
 
 pub use acl::{Access, Acl, Refusal, Verdict};
 pub use builtin::{

@@ -1,6 +1,9 @@
 //! Policy text to rules.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -157,17 +160,18 @@ impl Policy {
 pub fn format(text: &str) -> Result<String, PolicyError> {
     let text = Policy::parse("", text)?.text;
     let mut body = hcl::parse(&text).map_err(|error| PolicyError(error.to_string()))?;
-    let mut items = Vec::new();
-    for item in std::mem::take(&mut body.items) {
-        if key(&item) == "path" && item.keys.len() == 1 {
-            for Stanza { path, body, line } in stanzas(item)? {
-                items.push(Item::block("path", path, body, line));
+    if hcl::is_json(&text) {
+        let mut items = Vec::new();
+        for item in std::mem::take(&mut body.items) {
+            if key(&item) == "path" {
+                let stanzas = stanzas(item)?.into_iter();
+                items.extend(stanzas.map(|s| Item::block("path", s.path, s.body, s.line)));
+            } else {
+                items.push(item);
             }
-        } else {
-            items.push(item);
         }
+        body.items = items;
     }
-    body.items = items;
     Ok(hcl::print(&body))
 }
 
@@ -364,11 +368,8 @@ pub(super) fn merge_parameters(into: &mut Parameters, from: &Parameters) {
 
 /// Adds those that are not there yet.
 pub(super) fn merge_names(into: &mut Vec<String>, from: impl IntoIterator<Item = String>) {
-    for name in from {
-        if !into.contains(&name) {
-            into.push(name);
-        }
-    }
+    let mut known: BTreeSet<String> = into.iter().cloned().collect();
+    into.extend(from.into_iter().filter(|name| known.insert(name.clone())));
 }
 
 fn capability_of(name: &str, line: usize) -> Result<Capability, String> {

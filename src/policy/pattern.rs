@@ -25,7 +25,7 @@ pub(super) enum Shape {
 /// Among patterns that match one path, the greatest decides.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Rank<'a> {
-    /// Bytes before the first wildcard.
+    /// Bytes before the first wildcard, or before the first `+` of whatever kind, as in Vault.
     literal: usize,
     ends: bool,
     plus: Reverse<usize>,
@@ -44,7 +44,10 @@ impl Pattern {
             Some(text) => (text, true),
             None => (path, false),
         };
-        let shape = match (text.split('/').any(|segment| segment == "+"), prefix) {
+        // As in Vault, a segment that only begins with `+` makes it one of these, though it stands
+        // for nothing but itself. That matters to which rule is chosen.
+        let segments = text == "+" || text.starts_with("+/") || text.contains("/+");
+        let shape = match (segments, prefix) {
             (false, false) => Shape::Exact,
             (false, true) => Shape::Prefix,
             (true, false) => Shape::Segments,
@@ -71,17 +74,13 @@ impl Pattern {
 impl Shape {
     /// Of the pattern with this shape and this text.
     pub(super) fn rank(self, text: &str) -> Rank<'_> {
-        let mut at = 0;
-        let (mut literal, mut plus) = (text.len(), 0);
-        for segment in text.split('/') {
-            if segment == "+" {
-                literal = literal.min(at);
-                plus += 1;
-            }
-            at += segment.len() + 1;
-        }
+        let literal = match self {
+            Self::Exact | Self::Prefix => None,
+            Self::Segments | Self::SegmentsPrefix => text.find('+'),
+        };
+        let plus = text.split('/').filter(|segment| *segment == "+").count();
         Rank {
-            literal,
+            literal: literal.unwrap_or(text.len()),
             ends: matches!(self, Self::Exact | Self::Segments),
             plus: Reverse(plus),
             length: text.len(),

@@ -3,6 +3,9 @@
 //! **Invariant:** what an identity's owner may choose (names, metadata) never widens a rule,
 //! unless the policy's writer switched that on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 /// Who makes a request, as far as policies may speak of it.

@@ -44,6 +44,10 @@ fn print_item(out: &mut String, item: &Item, depth: usize, width: usize) {
     }
     out.push(' ');
     print_node(out, &item.node, depth);
+    if is_heredoc(&item.node) && item.style.trailing.is_some() {
+        out.push('\n');
+        indent(out, depth);
+    }
     finish(out, &item.style);
 }
 
@@ -110,8 +114,10 @@ fn finish(out: &mut String, style: &Style) {
 
 fn print_comments(out: &mut String, comments: &[String], depth: usize) {
     for comment in comments {
-        indent(out, depth);
-        out.push_str(comment);
+        if !comment.is_empty() {
+            indent(out, depth);
+            out.push_str(comment);
+        }
         out.push('\n');
     }
 }
@@ -153,12 +159,25 @@ fn key_width(item: &Item) -> usize {
 }
 
 fn print_keys(item: &Item) -> String {
-    let keys: Vec<String> = item
-        .keys
-        .iter()
-        .map(|Key { text, raw }| raw.clone().unwrap_or_else(|| quote(text)))
-        .collect();
-    keys.join(" ")
+    let mut keys = String::new();
+    for Key { text, raw } in &item.keys {
+        let first = keys.is_empty();
+        if !first {
+            keys.push(' ');
+        }
+        match raw {
+            Some(raw) => keys.push_str(raw),
+            // Labels are quoted by custom.
+            None if first && is_word(text) => keys.push_str(text),
+            None => keys.push_str(&quote(text)),
+        }
+    }
+    keys
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 fn indent(out: &mut String, depth: usize) {
