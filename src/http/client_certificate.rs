@@ -111,6 +111,3 @@ fn parts(key: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let at = rest.len().checked_sub(bits.data.len()).ok_or_else(invalid)?;
     Ok((algorithm.data, rest.get(at..).ok_or_else(invalid)?))
 }
-
-#[cfg(test)]
-mod tests;

@@ -264,6 +264,3 @@ const NOT_OFFERED: &[&str] = &[
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_RSA_WITH_RC4_128_SHA",
 ];
-
-#[cfg(test)]
-mod tests;
