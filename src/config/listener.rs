@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::stanza::{Body, Check, Found, KeyDoc, Reader, Setting, labelled, stanza};
+use super::stanza::{
+    Body, Check, Found, KeyDoc, Reader, Setting, labelled, more_than_zero, stanza,
+};
 use super::value::{Mode, Networks, SizeLimit, choice};
 
 /// Where clients connect.
@@ -41,7 +43,7 @@ stanza! {
         pub tls_require_and_verify_client_cert: bool = "false",
         /// Whether clients are not asked for a certificate at all.
         pub tls_disable_client_certs: bool = "false",
-        /// How long a connection may wait for the next request.
+        /// How long a connection may wait for the next request; 0 is without limit.
         pub http_idle_timeout: Duration = "5m",
         /// How long the head of a request may take to arrive.
         pub http_read_header_timeout: Duration = "10s",
@@ -240,9 +242,9 @@ impl Check for TcpListener {
                         `proxy_protocol_behavior`";
             reader.problem(body.place_of("proxy_protocol_behavior"), text.to_owned());
         }
-        if self.http_read_header_timeout.is_zero() {
-            let place = body.place_of("http_read_header_timeout");
-            reader.problem(place, "`http_read_header_timeout` must be more than 0".to_owned());
+        more_than_zero("http_read_header_timeout", self.http_read_header_timeout, body, reader);
+        if let Some(longest) = self.max_request_duration {
+            more_than_zero("max_request_duration", longest, body, reader);
         }
         if self.tls_disable && !self.address.ip().is_loopback() {
             let text = format!(
@@ -254,7 +256,14 @@ impl Check for TcpListener {
     }
 }
 
-impl Check for UnixListener {}
+impl Check for UnixListener {
+    fn check(&self, body: &Body<'_>, reader: &mut Reader<'_>) {
+        if let Some(longest) = self.max_request_duration {
+            more_than_zero("max_request_duration", longest, body, reader);
+        }
+    }
+}
+
 impl Check for ListenerTelemetry {}
 
 impl Setting for Vec<Listener> {

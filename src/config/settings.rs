@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::Listener;
-use super::stanza::{Body, Check, Found, Reader, Setting, labelled, stanza};
+use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
 use super::storage::Storage;
 use super::telemetry::Telemetry;
 use super::value::{ClusterEndpoint, Endpoint, Size, choice};
@@ -32,9 +32,9 @@ stanza! {
         pub log_format: LogFormat = "standard",
         /// File that the log goes to besides standard error; a folder if it ends in a slash.
         pub log_file: Option<PathBuf>,
-        /// Length at which the file is put aside.
+        /// Length at which the file is put aside; 0 is never.
         pub log_rotate_bytes: Option<Size>,
-        /// Age at which the file is put aside.
+        /// Age at which the file is put aside; 0 is never.
         pub log_rotate_duration: Duration = "24h",
         /// How many files stay aside: 0 keeps all, -1 none.
         pub log_rotate_max_files: i64 = "0",
@@ -187,9 +187,7 @@ impl Check for Settings {
             ("max_lease_ttl", self.max_lease_ttl),
             ("default_max_request_duration", self.default_max_request_duration),
         ] {
-            if value.is_zero() {
-                reader.problem(body.place_of(key), format!("`{key}` must be more than 0"));
-            }
+            more_than_zero(key, value, body, reader);
         }
         if self.log_rotate_max_files < -1 {
             let text = "`log_rotate_max_files` must be -1 or more";

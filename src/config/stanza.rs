@@ -4,6 +4,8 @@
 //! cannot differ. A key is a field with its type, its default as it would be written in a file,
 //! and its doc comment.
 
+use std::time::Duration;
+
 use super::problem::{Place, Problem, Warning};
 use super::sockaddr::Interface;
 use super::syntax::{Entry, Node, Value};
@@ -264,6 +266,18 @@ pub(super) fn labelled<'a>(found: &Found<'a>, reader: &mut Reader<'_>) -> Vec<La
 /// What holds between the keys of a stanza.
 pub(super) trait Check {
     fn check(&self, _body: &Body<'_>, _reader: &mut Reader<'_>) {}
+}
+
+/// For a length of time that would stop everything if it were 0.
+pub(super) fn more_than_zero(
+    key: &str,
+    length: Duration,
+    body: &Body<'_>,
+    reader: &mut Reader<'_>,
+) {
+    if length.is_zero() {
+        reader.problem(body.place_of(key), format!("`{key}` must be more than 0"));
+    }
 }
 
 /// One key of a stanza, read. As in Vault, empty text is as good as none: charts write it for

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::stanza::{Body, Check, Found, KeyDoc, Labelled, Reader, Setting, labelled, stanza};
+use super::stanza::{
+    Body, Check, Found, KeyDoc, Labelled, Reader, Setting, labelled, more_than_zero, stanza,
+};
 use super::value::{Endpoint, Size, choice};
 use crate::secret::Secret;
 
@@ -129,6 +131,11 @@ impl Check for RaftStorage {
         if self.state_store == StateStore::Sled && !cfg!(feature = "sled") {
             let text = "`state_store` cannot be \"sled\": this program was built without it";
             reader.problem(body.place_of("state_store"), text.to_owned());
+        }
+        more_than_zero("snapshot_interval", self.snapshot_interval, body, reader);
+        if self.snapshot_threshold == 0 {
+            let text = "`snapshot_threshold` must be more than 0".to_owned();
+            reader.problem(body.place_of("snapshot_threshold"), text);
         }
         if self.max_entry_size.0 < ENTRY_BYTES_MIN {
             let text = format!("`max_entry_size` must be {ENTRY_BYTES_MIN} bytes or more");

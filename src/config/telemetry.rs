@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stanza::{Body, Check, Reader, stanza};
+use super::stanza::{Body, Check, Reader, more_than_zero, stanza};
 
 stanza! {
     /// Which metrics are kept and how they are named.
@@ -57,10 +57,7 @@ stanza! {
 
 impl Check for Telemetry {
     fn check(&self, body: &Body<'_>, reader: &mut Reader<'_>) {
-        if self.lease_metrics_epsilon.is_zero() {
-            let place = body.place_of("lease_metrics_epsilon");
-            reader.problem(place, "`lease_metrics_epsilon` must be more than 0".to_owned());
-        }
+        more_than_zero("lease_metrics_epsilon", self.lease_metrics_epsilon, body, reader);
     }
 }
 

@@ -24,6 +24,8 @@ fn machine() -> Vec<Interface> {
         ("eth1", "fd00::5/64"),
         ("eth1", "10.1.2.3/16"),
         ("eth2", "8.8.4.4/20"),
+        ("eth3", "9.0.0.1/8"),
+        ("eth3", "9.1.0.1/16"),
         ("eth9", "10.9.9.9/8"),
     ]
     .map(|(name, network)| interface(name, network))
@@ -38,8 +40,9 @@ fn templates_give_addresses() {
         ("https://{{GetPrivateIP}}:8200", "https://10.1.2.3:8200"),
         ("{{- GetPrivateIP -}}", "10.1.2.3"),
         ("{{ GetPublicIP }}", "8.8.4.4"),
+        ("{{ GetInterfaceIP \"eth3\" }}", "9.1.0.1"),
         ("{{ GetInterfaceIP \"eth0\" }}", "192.168.7.9"),
-        ("{{ GetInterfaceIP `eth[2-4]` }}", "8.8.4.4"),
+        ("{{ GetInterfaceIP `eth[24]` }}", "8.8.4.4"),
         ("{{ GetInterfaceIP \"eth1\" }}:{{ GetInterfaceIP \"lo\" }}", "10.1.2.3:127.0.0.1"),
         (
             "{{ GetAllInterfaces | include \"network\" \"10.0.0.0/8\" | attr \"address\" }}",

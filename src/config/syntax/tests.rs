@@ -94,6 +94,12 @@ fn what_cannot_be_read_says_where_and_why() {
     }
 }
 
+#[test]
+fn a_file_of_the_largest_length_is_read() {
+    let text = "a=1 ".repeat(FILE_BYTES_MAX / 4);
+    assert_eq!(parse(&"f".into(), &text).unwrap().len(), FILE_BYTES_MAX / 4);
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in r#"(\PC|[{}\[\]="\\,:#/*<\n a1-]){0,60}"#) {
