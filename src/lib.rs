@@ -3,12 +3,11 @@
 //! `ARCHITECTURE.md` tells the whole; the modules stand here in the order a request meets them.
 
 // Edges.
-pub mod config;
-
-pub mod http;
-pub mod server;
 pub mod cli;
 pub mod client;
+pub mod config;
+pub mod http;
+pub mod server;
 
 // The request.
 pub mod audit;
