@@ -2,13 +2,19 @@
 
 mod consensus;
 mod control;
+mod dev;
+mod running;
 mod service;
+mod settings;
 mod tasks;
 mod workers;
 
 pub use consensus::{Alone, Consensus, Leader, Progress, Role};
 pub use control::{Control, Identity};
+pub use dev::{Dev, DevServer, start_dev};
+pub use running::Running;
 pub use service::{Service, Shared};
+pub use settings::{listener_settings, with_port};
 pub use tasks::Tasks;
 pub use workers::run_workers;
 
