@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod api;
 mod harness;
 mod routing;
 mod tidy;

@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("framework", &["clock", "log", "mount", "request", "rng", "txn"]),
     ("audit", &["log", "mount", "request"]),
     ("auth", &["clock", "crypto", "framework", "mount", "request", "rng", "secret", "txn"]),
-    ("engines", &["framework", "mount"]),
+    ("engines", &["clock", "framework", "mount", "request", "txn"]),
     ("sys", &["auth", "framework", "log", "mount", "request", "rng", "secret", "txn"]),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     (
