@@ -160,7 +160,7 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
                 reply = reply
                     .warn(format!("Endpoint ignored these unrecognized parameters: [{ignored}]"));
             }
-            if !replaced.is_empty() {
+            if !replaced.is_empty() && !handler.takes_anything() {
                 let replaced = replaced.join(" ");
                 reply = reply.warn(format!(
                     "Endpoint replaced the value of these parameters with the values captured \

@@ -90,6 +90,8 @@ pub(super) trait ErasedHandler<S, O>: Send + Sync {
         params: Params,
     ) -> BoxFuture<'c, Result<(O, Vec<String>), Error>>;
     fn input_schema(&self) -> &Schema;
+    /// The input takes whatever comes: no parameter can be unknown or in the way.
+    fn takes_anything(&self) -> bool;
 }
 
 pub(super) struct Typed<H, I> {
@@ -132,5 +134,9 @@ where
 
     fn input_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn takes_anything(&self) -> bool {
+        self.fields.takes_anything()
     }
 }

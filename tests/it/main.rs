@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod api;
 mod harness;
 mod http;
 mod routing;

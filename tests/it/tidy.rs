@@ -47,6 +47,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "txn",
         ],
     ),
+    ("engines", &["clock", "framework", "mount", "request", "txn"]),
+    ("sys", &["auth", "framework", "log", "mount", "request", "rng", "secret", "txn"]),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     (
         "pipeline",
