@@ -9,6 +9,7 @@ pub mod request;
 pub mod key;
 pub mod log;
 pub mod proto;
+pub mod raft;
 pub mod record;
 pub mod store;
 

@@ -4,4 +4,4 @@ pub mod apply;
 mod memory;
 
 pub use apply::{Effects, apply};
-pub use memory::MemoryState;
+pub use memory::{MemoryState, Tables};

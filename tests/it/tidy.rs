@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
+    ("raft", &["clock", "log", "proto", "record", "store"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
