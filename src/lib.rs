@@ -6,6 +6,7 @@
 pub mod request;
 
 // State.
+pub mod cluster;
 pub mod key;
 pub mod log;
 pub mod proto;

@@ -122,7 +122,6 @@ impl RaftLog {
         let mut changes = vec![ChangeMembers::AddVoterIds(BTreeSet::from([id]))];
         if let Some(replaced) = replaced {
             changes.push(ChangeMembers::RemoveVoters(BTreeSet::from([replaced])));
-            changes.push(ChangeMembers::RemoveNodes(BTreeSet::from([replaced])));
         }
         self.change(ChangeMembers::Batch(changes)).await
     }
@@ -135,12 +134,13 @@ impl RaftLog {
         let member = self.configuration().into_iter().find(|member| member.id == id);
         let member = member.ok_or(MembershipError::Unknown)?;
         let ids = BTreeSet::from([id]);
-        let mut changes = Vec::new();
-        if member.voter {
-            changes.push(ChangeMembers::RemoveVoters(ids.clone()));
-        }
-        changes.push(ChangeMembers::RemoveNodes(ids));
-        self.change(ChangeMembers::Batch(changes)).await
+        // A voter goes from the list of nodes with the second half of the change.
+        self.change(if member.voter {
+            ChangeMembers::RemoveVoters(ids)
+        } else {
+            ChangeMembers::RemoveNodes(ids)
+        })
+        .await
     }
 
     /// Takes over a node's new addresses.

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
     ("raft", &["clock", "log", "proto", "record", "store"]),
+    ("cluster", &["clock", "log", "proto", "raft", "rng", "secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
