@@ -384,4 +384,4 @@ const LEASE_RETRY: Duration = Duration::from_millis(3);
 const PRESSURE_RETRY: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -50,7 +50,8 @@ async fn leads(log: &RaftLog) -> Leader {
     tokio::time::timeout(DEADLINE, leader).await.expect("leads in time").unwrap().clone().unwrap()
 }
 
-fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
+/// A batch that writes one record.
+pub(crate) fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
     let value = Ciphertext::from_sealed(Bytes::copy_from_slice(value));
     let batch = SealedBatch {
         header: Header {

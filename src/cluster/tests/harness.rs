@@ -5,19 +5,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::*;
 use crate::log::ReplicatedLog as _;
+pub(super) use crate::raft::tests::put as entry;
 use crate::raft::*;
-use crate::record::{
-    Applied, Ciphertext, Header, Leadership, Record, SealedBatch, StoredKey, Write,
-};
+use crate::record::{Applied, Record, StoredKey};
 use crate::rng::SystemRng;
 
 pub(super) const CLUSTER: &str = "3f1c";
@@ -277,25 +275,4 @@ impl Node {
 
 pub(super) async fn within<T>(future: impl Future<Output = T>, what: &str) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in time: {what}"))
-}
-
-pub(super) fn entry(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
-    let value = Ciphertext::from_sealed(Bytes::copy_from_slice(value));
-    let header = Header {
-        leadership,
-        time: Timestamp(1),
-        request_id: Bytes::from_static(b"request"),
-        step: 0,
-    };
-    let batch = SealedBatch {
-        header,
-        reads: vec![],
-        directories: vec![],
-        occupied: vec![],
-        writes: vec![Write { key: StoredKey([key; 32]), value: Some(value) }],
-        system_reads: vec![],
-        system_writes: vec![],
-        response: None,
-    };
-    SealedBatch::entry(batch.encode(), Bytes::from_static(b"mac"))
 }
