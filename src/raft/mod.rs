@@ -5,6 +5,7 @@
 
 mod candidacy;
 mod config;
+mod log_store;
 mod members;
 mod memory_log;
 mod memory_state;
@@ -18,6 +19,7 @@ mod types;
 mod watches;
 
 pub use config::{Options, Profile, TRANSACTION_BYTES_MOST, Timing};
+pub use log_store::DiskLogStore;
 pub use members::{Member, MembershipError};
 pub use memory_log::MemoryLogStore;
 pub use memory_state::MemoryStateStore;

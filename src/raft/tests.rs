@@ -1,15 +1,18 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
 use super::state_machine::StateMachine;
 use super::*;
 use crate::clock::Timestamp;
 use crate::record::{Ciphertext, Header, Leadership, SealedBatch, StoredKey, Write};
+use crate::store::{Disk, LogOptions, SegmentLog};
 
 struct InMemory;
 
@@ -28,6 +31,30 @@ async fn memory_stores_pass_openrafts_suite() {
     Suite::test_all(InMemory).await.unwrap();
 }
 
+struct OnDisk;
+
+impl StoreBuilder<TypeConfig, DiskLogStore, StateMachine, TempDir> for OnDisk {
+    async fn build(
+        &self,
+    ) -> Result<(TempDir, DiskLogStore, StateMachine), openraft::StorageError<TypeConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let log = disk_log(folder.path());
+        let state = Arc::new(MemoryStateStore::default());
+        let machine = StateMachine::new(state, Arc::new(NoObserver)).unwrap();
+        Ok((folder, log, machine))
+    }
+}
+
+fn disk_log(folder: &Path) -> DiskLogStore {
+    let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+    DiskLogStore::new(SegmentLog::open(Arc::new(Disk), folder, options).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_log_on_disk_passes_openrafts_suite() {
+    Suite::test_all(OnDisk).await.unwrap();
+}
+
 struct NoPeers;
 
 impl Peers for NoPeers {
@@ -37,7 +64,7 @@ impl Peers for NoPeers {
 }
 
 /// A node alone, which leads.
-async fn alone(log: MemoryLogStore, state: Arc<dyn StateStore>) -> RaftLog {
+async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>) -> RaftLog {
     let options = Options { timing: Timing::new(Profile::Fast, 1), ..Options::default() };
     let peers = Arc::new(NoPeers);
     let parts = Parts { id: 7, log, state, observer: Arc::new(NoObserver), peers, options };

@@ -9,9 +9,12 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::impls::leader_id_adv::LeaderId as RaftLeaderId;
 use openraft::{EntryPayload, Membership as RaftMembership};
+use prost::Message as _;
 
 use crate::proto::raft as proto;
+use crate::proto::raft::entry::Payload as Encoded;
 use crate::record::{Applied, Leadership};
+use crate::store::EntryId;
 
 openraft::declare_raft_types!(
     /// What the log and the membership are made of.
@@ -28,6 +31,7 @@ pub(super) type LeaderId = RaftLeaderId<u64, u64>;
 pub type LogId = openraft::LogId<LeaderId>;
 pub(super) type Vote = openraft::Vote<LeaderId>;
 pub(super) type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub(super) type EntryContent = openraft::alias::PayloadOf<TypeConfig>;
 pub(super) type Membership = RaftMembership<u64, NodeInfo>;
 pub(super) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(super) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
@@ -122,26 +126,50 @@ pub(super) fn decode_vote(vote: Option<&proto::Vote>) -> Result<Vote, Malformed>
 }
 
 pub(super) fn encode_entry(entry: &Entry) -> proto::Entry {
-    use proto::entry::Payload as Encoded;
-    let payload = match &entry.payload {
-        EntryPayload::Blank => Encoded::Blank(proto::Blank {}),
-        EntryPayload::Normal(payload) => Encoded::Batch(payload.0.clone()),
-        EntryPayload::Membership(membership) => Encoded::Membership(encode_membership(membership)),
-    };
+    let payload = payload_message(&entry.payload);
     proto::Entry { id: Some(encode_log_id(&entry.log_id)), payload: Some(payload) }
 }
 
 pub(super) fn decode_entry(entry: proto::Entry) -> Result<Entry, Malformed> {
-    use proto::entry::Payload as Encoded;
     let log_id = decode_log_id(entry.id.as_ref().ok_or(Malformed("entry without id"))?)?;
-    let payload = match entry.payload.ok_or(Malformed("entry of a kind this program knows not"))? {
+    Ok(Entry { log_id, payload: payload_of(entry.payload)? })
+}
+
+/// As it stands in the log, which keeps the id itself.
+pub(super) fn encode_payload(payload: &EntryContent) -> Bytes {
+    let message = proto::Entry { id: None, payload: Some(payload_message(payload)) };
+    message.encode_to_vec().into()
+}
+
+pub(super) fn decode_payload(bytes: Bytes) -> Result<EntryContent, Malformed> {
+    let entry = proto::Entry::decode(bytes).map_err(|_| Malformed("entry"))?;
+    payload_of(entry.payload)
+}
+
+fn payload_message(payload: &EntryContent) -> Encoded {
+    match payload {
+        EntryPayload::Blank => Encoded::Blank(proto::Blank {}),
+        EntryPayload::Normal(payload) => Encoded::Batch(payload.0.clone()),
+        EntryPayload::Membership(membership) => Encoded::Membership(encode_membership(membership)),
+    }
+}
+
+fn payload_of(payload: Option<Encoded>) -> Result<EntryContent, Malformed> {
+    Ok(match payload.ok_or(Malformed("entry of a kind this program knows not"))? {
         Encoded::Blank(_) => EntryPayload::Blank,
         Encoded::Batch(bytes) => EntryPayload::Normal(Payload(bytes)),
         Encoded::Membership(membership) => {
             EntryPayload::Membership(decode_membership(&membership)?)
         }
-    };
-    Ok(Entry { log_id, payload })
+    })
+}
+
+pub(super) fn to_entry_id(id: &LogId) -> EntryId {
+    EntryId::new(id.index, leadership(&id.leader_id))
+}
+
+pub(super) fn from_entry_id(id: EntryId) -> LogId {
+    LogId { leader_id: LeaderId { term: id.term, node_id: id.node }, index: id.index }
 }
 
 pub(super) fn encode_membership(membership: &Membership) -> proto::Membership {
