@@ -7,4 +7,10 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod config;
+mod harness;
+mod http;
+mod routing;
+mod sys;
 mod tidy;
+mod transactions;
