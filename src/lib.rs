@@ -26,10 +26,12 @@ pub mod framework;
 pub mod mount;
 
 // State.
+pub mod cluster;
 pub mod barrier;
 pub mod key;
 pub mod log;
 pub mod proto;
+pub mod raft;
 pub mod record;
 pub mod seal;
 pub mod store;

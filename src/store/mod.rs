@@ -16,6 +16,6 @@ pub use apply::{Effects, apply};
 pub use entry::{Entry, EntryId};
 pub use error::Error;
 pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
-pub use memory::MemoryState;
+pub use memory::{MemoryState, Tables};
 pub use vfs::{Disk, File, Lock, Vfs};
 pub use watermark::Watermark;

@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
+    ("raft", &["clock", "log", "proto", "record", "store"]),
+    ("cluster", &["clock", "log", "proto", "raft", "rng", "secret"]),
     ("txn", &["clock", "key", "record", "request", "secret"]),
     (
         "barrier",
