@@ -39,8 +39,9 @@ struct Version {
 #[test]
 fn random_steps_leave_what_a_simple_model_says() {
     let paths = prop::sample::select(vec!["a", "a/b", "c"]);
-    let steps = prop::collection::vec((paths, step()), 1..60);
-    let mut runner = TestRunner::new(Config { cases: 64, ..Config::default() });
+    let steps = prop::collection::vec((paths, step()), 1..80);
+    let mut runner =
+        TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
     runner
         .run(&steps, |steps| {
             let server = Server::new();
@@ -58,15 +59,15 @@ fn random_steps_leave_what_a_simple_model_says() {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let versions = || prop::collection::vec(0..8u64, 1..3);
+    let versions = || prop::collection::vec(0..6u64, 1..4);
     prop_oneof![
         4 => (any::<u8>(), prop::option::of(0..5u64))
             .prop_map(|(value, cas)| Step::Write { value, cas }),
         2 => any::<u8>().prop_map(|value| Step::Patch { value }),
         1 => Just(Step::DeleteNewest),
-        1 => versions().prop_map(Step::Delete),
-        1 => versions().prop_map(Step::Undelete),
-        1 => versions().prop_map(Step::Destroy),
+        2 => versions().prop_map(Step::Delete),
+        2 => versions().prop_map(Step::Undelete),
+        2 => versions().prop_map(Step::Destroy),
         1 => (0..4u64).prop_map(Step::Limit),
         1 => Just(Step::Purge),
     ]

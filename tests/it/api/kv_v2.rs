@@ -233,6 +233,7 @@ fn versions_come_and_go() {
         ("undelete", json!([2, 3]), "1=1 2=2 3x=null 4=4"),
         ("delete", json!(["3", "4"]), "1=1 2=2 3x=null 4-=null"),
         ("destroy", json!("4"), "1=1 2=2 3x=null 4-x=null"),
+        ("undelete", json!("4"), "1=1 2=2 3x=null 4-x=null"),
     ] {
         let outcome = server.write(&format!("kv/{path}/a"), &json!({ "versions": versions }));
         assert_eq!(line(outcome), "204", "{path} {versions}");
@@ -379,6 +380,13 @@ fn config_keeps_what_is_not_given() {
                 "config",
                 "",
                 r#"200 {"cas_required":true,"delete_version_after":"1h30m0s","max_versions":5}"#,
+            ),
+            (Update, "config", r#"{"delete_version_after":90}"#, "204"),
+            (
+                Read,
+                "config",
+                "",
+                r#"200 {"cas_required":true,"delete_version_after":"1m30s","max_versions":5}"#,
             ),
             (Update, "config", r#"{"delete_version_after":"-3s","cas_required":0}"#, "204"),
             (
