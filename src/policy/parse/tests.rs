@@ -370,7 +370,10 @@ fn soup() -> impl Strategy<Value = String> {
         " ",
         "é",
     ]);
-    prop::collection::vec(part, 0..14).prop_map(|parts| parts.join(" ").replace("\n ", "\n"))
+    (prop::collection::vec(part, 0..14), any::<bool>()).prop_map(|(parts, inside)| {
+        let text = parts.join(" ").replace("\n ", "\n");
+        if inside { std::format!("path \"a\" {{\n{text}\n}}") } else { text }
+    })
 }
 
 proptest! {
