@@ -18,8 +18,9 @@ impl Env {
         Self { variables: std::env::vars_os().filter_map(text).collect() }
     }
 
-    pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        Self { variables: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into() }
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self { variables: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
     /// `BAO_NAME`, else `VAULT_NAME`; what is empty counts as not set, as in Vault.

@@ -106,13 +106,7 @@ async fn with_token(session: &mut Session<'_, '_>, args: &Args) -> Result<Envelo
 
 fn given_token(session: &mut Session<'_, '_>, args: &Args) -> Result<Secret<String>, Failure> {
     let token = match args.auth.as_slice() {
-        [] if session.global.non_interactive => {
-            return Err(Failure::local("Error authenticating: no token was given"));
-        }
-        [] => session.io.prompt_hidden("Token").map_err(|failure| {
-            Failure::remote(format!("Error authenticating: {}", failure.message))
-                .hint("login -", "reads the token from standard input")
-        })?,
+        [] => ask_hidden(session, "Token", "login -")?,
         [given] if given == "-" => Secret::new(text_of(session.io.read_input()?)?),
         [given] if !given.starts_with("token=") => Secret::new(given.clone()),
         given => {
@@ -177,7 +171,8 @@ async fn with_method(
     let path = if HAS_USERNAME.contains(&method) {
         let username = take_username(session, &mut data)?;
         if data.get("password").is_none() {
-            let password = ask_hidden(session, "Password")?;
+            let instead = format!("login -method={method} username={username} password=-");
+            let password = ask_hidden(session, "Password", &instead)?;
             data.insert("password".into(), json!(password.expose()));
         }
         format!("auth/{mount}/login/{username}")
@@ -205,14 +200,18 @@ fn take_username(
     }
 }
 
-fn ask_hidden(session: &mut Session<'_, '_>, label: &str) -> Result<Secret<String>, Failure> {
+fn ask_hidden(
+    session: &mut Session<'_, '_>,
+    label: &str,
+    instead: &str,
+) -> Result<Secret<String>, Failure> {
     if session.global.non_interactive {
         return Err(Failure::remote(format!("Error authenticating: no {label} was given")));
     }
-    session
-        .io
-        .prompt_hidden(label)
-        .map_err(|failure| Failure::remote(format!("Error authenticating: {}", failure.message)))
+    session.io.prompt_hidden(label, instead).map_err(|mut failure| {
+        failure.message = format!("Error authenticating: {}", failure.message);
+        failure.exit(REMOTE)
+    })
 }
 
 /// Methods whose path holds the user's name.

@@ -7,4 +7,5 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod cli;
 mod tidy;
