@@ -1,14 +1,15 @@
-//! Parses arguments, and runs a command.
+//! Parses arguments, and runs a command or the server.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use strongroom::cli::env::Env;
-use strongroom::cli::failure::Failure;
 use strongroom::cli::io::Io;
-use strongroom::cli::{self, server};
+use strongroom::{cli, crypto, serve};
 
 fn main() -> ExitCode {
+    // First of all, before there is a secret to protect.
+    let protected = crypto::protect_process_memory();
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let mut io = Io {
@@ -18,9 +19,9 @@ fn main() -> ExitCode {
         output: &mut io::BufWriter::new(stdout.lock()),
         errors: &mut stderr.lock(),
     };
-    cli::run(arguments.collect(), &Env::of_process(), &mut io, serve).into()
-}
-
-fn serve(_: server::Args, _: &mut Io<'_>) -> Result<(), Failure> {
-    Err(Failure::local("this build holds the command line alone"))
+    if let Err(error) = protected {
+        io.warn(&format!("memory may be written to core dumps: {error}"));
+    }
+    let env = Env::of_process();
+    cli::run(arguments.collect(), &env, &mut io, |args, io| serve::run(&args, &env, io)).into()
 }

@@ -1,7 +1,21 @@
-//! The replicated state: ciphertext by hashed key, and the one function that changes it.
+//! The replicated state: ciphertext by hashed key, and the one function that changes it; and the
+//! files under raft: its log, the state's checkpoints, snapshots.
+//!
+//! **Invariant:** what was reported durable is on disk, whole. The only place that opens files
+//! of the data folder.
 
 pub mod apply;
+mod entry;
+mod error;
+mod log;
 mod memory;
+mod vfs;
+mod watermark;
 
 pub use apply::{Effects, apply};
-pub use memory::MemoryState;
+pub use entry::{Entry, EntryId};
+pub use error::Error;
+pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
+pub use memory::{MemoryState, Tables};
+pub use vfs::{Disk, File, Lock, Vfs};
+pub use watermark::Watermark;

@@ -8,4 +8,11 @@
 )]
 
 mod cli;
+mod config;
+mod api;
+mod harness;
+mod http;
+mod routing;
+mod sys;
 mod tidy;
+mod transactions;

@@ -1,0 +1,111 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::log::{BoxFuture, LogError, MemoryLog, ReplicatedLog};
+use crate::record::View;
+use crate::request::Error;
+
+/// What a node asks of what replicates, besides the log itself.
+pub trait Consensus: Send + Sync {
+    fn log(self: Arc<Self>) -> Arc<dyn ReplicatedLog>;
+
+    /// What this node has applied: good for what it answers of itself, not for requests.
+    fn view(&self) -> Arc<dyn View>;
+
+    fn role(&self) -> Role;
+
+    /// Changes with each election.
+    fn roles(&self) -> watch::Receiver<Role>;
+
+    fn progress(&self) -> Option<Progress>;
+
+    /// Makes a cluster of this node alone; nothing where it is one already.
+    ///
+    /// # Errors
+    /// Where the log cannot be written.
+    fn initialize(&self) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// Gives leadership to the best node there is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where no other node can take it.
+    fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// A sealed node does not stand for leadership.
+    fn set_unsealed(&self, unsealed: bool);
+
+    /// As `sys/seal-status` shows it: `raft` or `inmem`.
+    fn storage_type(&self) -> &'static str;
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// This node leads.
+    Active,
+    /// Another leads, or none that is known.
+    Standby(Option<Leader>),
+}
+
+/// Where the active node is reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Leader {
+    pub id: u64,
+    pub name: String,
+    pub api_address: String,
+    pub cluster_address: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub committed: u64,
+    pub applied: u64,
+}
+
+/// A node alone, which leads as long as it runs.
+pub struct Alone {
+    log: Arc<MemoryLog>,
+    role: watch::Sender<Role>,
+}
+
+impl Default for Alone {
+    fn default() -> Self {
+        Self { log: Arc::default(), role: watch::Sender::new(Role::Active) }
+    }
+}
+
+impl Consensus for Alone {
+    fn log(self: Arc<Self>) -> Arc<dyn ReplicatedLog> {
+        self.log.clone()
+    }
+
+    fn view(&self) -> Arc<dyn View> {
+        self.log.view()
+    }
+
+    fn role(&self) -> Role {
+        Role::Active
+    }
+
+    fn roles(&self) -> watch::Receiver<Role> {
+        self.role.subscribe()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    fn initialize(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Err(Error::Unavailable("there is no other node to hand over to".into())) })
+    }
+
+    fn set_unsealed(&self, _: bool) {}
+
+    fn storage_type(&self) -> &'static str {
+        "inmem"
+    }
+}

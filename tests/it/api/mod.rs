@@ -1,0 +1,5 @@
+//! What clients see, engine by engine.
+
+mod cubbyhole;
+mod kv_v1;
+mod kv_v2;
