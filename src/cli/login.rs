@@ -8,6 +8,7 @@ use super::format::Format;
 use super::session::{Session, trimmed_path};
 use super::token_helper::TokenHelper;
 use crate::client::{AuthBlock, Envelope, GET, Request};
+use crate::config::env;
 use crate::secret::Secret;
 
 /// Log in, and keep the token for later commands
@@ -73,7 +74,7 @@ fn report_kept(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure
         session.io.print(&format!(
             "The token below is stored: later {program} commands use it by themselves."
         ))?;
-        if session.env.get("TOKEN").is_some() {
+        if session.env.get(env::TOKEN).is_some() {
             session.io.warn(
                 "WARNING! VAULT_TOKEN is set, and wins over the stored token: unset it to use \
                  this login.\n",

@@ -7,9 +7,9 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod api;
 mod cli;
 mod config;
-mod api;
 mod harness;
 mod http;
 mod routing;

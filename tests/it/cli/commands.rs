@@ -361,3 +361,20 @@ fn server_is_handed_over_with_its_flags() {
         assert!(seen.contains(part), "{part}: {seen}");
     }
 }
+
+#[test]
+fn policy_fmt_writes_the_file_again() {
+    let home = tempdir().unwrap();
+    let server = Server::json(&[]);
+    let file = home.path().join("p.hcl");
+    let name = file.to_str().unwrap();
+    std::fs::write(&file, "path \"a\" { capabilities=[\"read\"] }").unwrap();
+    let seen = run(&server, home.path(), &["policy", "fmt", name], "");
+    assert_eq!(seen, format!("exit 0\nSuccess! Formatted policy: {name}\n"));
+    let formatted = "path \"a\" {\n  capabilities = [\"read\"]\n}\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), formatted);
+    std::fs::write(&file, "path {").unwrap();
+    let seen = run(&server, home.path(), &["policy", "fmt", name], "");
+    assert!(seen.starts_with("exit 1\n--- stderr\nError formatting policy: "), "{seen}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "path {");
+}
