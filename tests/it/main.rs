@@ -7,8 +7,8 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
-mod config;
 mod api;
+mod config;
 mod harness;
 mod http;
 mod routing;
