@@ -26,8 +26,8 @@ pub mod framework;
 pub mod mount;
 
 // State.
-pub mod cluster;
 pub mod barrier;
+pub mod cluster;
 pub mod key;
 pub mod log;
 pub mod proto;

@@ -27,6 +27,8 @@ pub mod log {
 /// What consensus writes and sends.
 pub mod raft {
     tonic::include_proto!("strongroom.raft");
+}
+
 /// Seal configuration and keyring.
 pub mod seal {
     tonic::include_proto!("strongroom.seal");
