@@ -30,12 +30,21 @@ async fn read(session: &Session<'_, '_>) -> Result<Map<String, Value>, Failure> 
     let response = client.send(&Request::new(GET, "sys/seal-status")).await.map_err(failed)?;
     let mut status = object(response.json().map_err(failed)?);
     if status.get("sealed") != Some(&Value::Bool(false)) {
+        status.insert("ha_enabled".into(), is_highly_available(&status).into());
         return Ok(status);
     }
     let failed = |error| Failure::during("Error checking leader status", error).exit(LOCAL);
     let response = client.send(&Request::new(GET, "sys/leader")).await.map_err(failed)?;
     status.extend(object(response.json().map_err(failed)?));
     Ok(status)
+}
+
+/// A sealed server tells nothing of a leader; that with Raft there is one, its storage tells.
+fn is_highly_available(status: &Map<String, Value>) -> bool {
+    match status.get("ha_enabled") {
+        Some(told) => told == &Value::Bool(true),
+        None => status.get("storage_type") == Some(&Value::from("raft")),
+    }
 }
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
@@ -82,7 +91,7 @@ pub(super) fn rows(status: &Map<String, Value>) -> Vec<(String, String)> {
     if is("removed_from_cluster") {
         push("Removed From Cluster", "true".into());
     }
-    push("HA Enabled", is("ha_enabled").to_string());
+    push("HA Enabled", is_highly_available(status).to_string());
     if is("ha_enabled") && !is("sealed") {
         push_leader(status, &mut rows);
     }
