@@ -1,6 +1,6 @@
 //! What stands behind the listeners: who answers a request, and where.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 
@@ -39,16 +39,31 @@ impl Service {
     }
 }
 
-/// Behind an `Arc`, because a request outlives the call that brings it.
-pub struct Shared(pub Arc<Service>);
+/// What listeners talk to: they are bound before the node is there, because the node tells others
+/// where it listens.
+#[derive(Clone, Default)]
+pub struct Entrance(Arc<OnceLock<Arc<Service>>>);
 
-impl Handler for Shared {
+impl Entrance {
+    /// From now on requests are served. Only the first call counts.
+    pub fn open(&self, service: Arc<Service>) {
+        // A second service would be a second node behind the same port.
+        drop(self.0.set(service));
+    }
+}
+
+impl Handler for Entrance {
     fn body_rule(&self, _: &str) -> BodyRule {
         BodyRule::Parameters
     }
 
     fn handle(&self, request: Request, _: Option<Upload>) -> BoxFuture<'static, Answer> {
-        let service = self.0.clone();
-        Box::pin(async move { service.answer(&request).await.into() })
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            match service {
+                Some(service) => service.answer(&request).await.into(),
+                None => Err(Error::Unavailable("the node is starting".into())).into(),
+            }
+        })
     }
 }
