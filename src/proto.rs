@@ -2,6 +2,7 @@
 
 #![allow(
     missing_docs,
+    unused_qualifications,
     unreachable_pub,
     clippy::all,
     clippy::pedantic,
@@ -13,7 +14,57 @@
     reason = "generated"
 )]
 
+/// What nodes say to each other.
+pub mod cluster {
+    tonic::include_proto!("strongroom.cluster");
+}
+
+/// Clients' requests on their way to the active node.
+pub mod forward {
+    tonic::include_proto!("strongroom.forward");
+
+    macro_rules! show_nothing {
+        ($($message:ident)*) => {$(
+            impl std::fmt::Debug for $message {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str(concat!(stringify!($message), "(..)"))
+                }
+            }
+        )*};
+    }
+    show_nothing!(Answer Auth Error RawBody Reply Request WrapInfo);
+}
+
 /// The replicated log's entries.
 pub mod log {
     tonic::include_proto!("strongroom.log");
+}
+
+/// What consensus writes and sends.
+pub mod raft {
+    tonic::include_proto!("strongroom.raft");
+}
+
+/// Seal configuration and keyring.
+pub mod seal {
+    tonic::include_proto!("strongroom.seal");
+
+    /// Shows no key.
+    impl std::fmt::Debug for KeyringContent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("KeyringContent(..)")
+        }
+    }
+
+    /// Shows no key.
+    impl std::fmt::Debug for KeyringTerm {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("KeyringTerm(..)")
+        }
+    }
+}
+
+/// What is stored in clear about the cluster itself.
+pub mod system {
+    tonic::include_proto!("strongroom.system");
 }

@@ -29,6 +29,11 @@ impl Default for Log {
 }
 
 impl MemoryLog {
+    /// What has been applied.
+    pub fn view(&self) -> Arc<dyn View> {
+        self.state.clone()
+    }
+
     /// Entries so far, refused ones included.
     pub fn last_index(&self) -> u64 {
         self.lock().last_index

@@ -71,6 +71,23 @@ pub struct Request {
     pub headers: BTreeMap<String, Vec<String>>,
 }
 
+/// Whose request it is, once the token is known.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The name under which the token is stored: a digest, never the token.
+    pub token: String,
+    pub accessor: String,
+    pub display_name: String,
+    /// Of token and identity together.
+    pub policies: Vec<String>,
+    pub entity_id: String,
+    pub token_type: TokenType,
+    /// Has the policy `root`.
+    pub is_root: bool,
+    /// A policy grants `sudo` on this very path.
+    pub has_sudo: bool,
+}
+
 impl Default for Operation {
     /// Asks for nothing to be changed.
     fn default() -> Self {

@@ -121,6 +121,13 @@ pub struct Auth {
     pub orphan: bool,
     /// 0: without limit.
     pub num_uses: u64,
+    pub display_name: String,
+    pub explicit_max_ttl: Duration,
+    /// Zero: not periodic.
+    pub period: Duration,
+    pub bound_cidrs: Vec<String>,
+    /// The name by which the method knows whoever logged in; empty where there is none.
+    pub alias_name: String,
 }
 
 #[derive(Clone, Debug, Default)]

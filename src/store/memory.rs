@@ -14,12 +14,13 @@ use crate::record::{
 #[derive(Default)]
 pub struct MemoryState(RwLock<Tables>);
 
-#[derive(Default)]
-struct Tables {
-    directories: BTreeMap<StoredDirectory, Directory>,
-    records: BTreeMap<StoredKey, Record>,
-    system: BTreeMap<SystemKey, (Revision, Bytes)>,
-    time: Timestamp,
+/// All of it, as one value: a snapshot.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tables {
+    pub directories: BTreeMap<StoredDirectory, Directory>,
+    pub records: BTreeMap<StoredKey, Record>,
+    pub system: BTreeMap<SystemKey, (Revision, Bytes)>,
+    pub time: Timestamp,
 }
 
 impl MemoryState {
@@ -36,6 +37,16 @@ impl MemoryState {
         let (applied, effects) = apply(self, index, leadership, batch)?;
         self.write().merge(effects);
         Ok(applied)
+    }
+
+    /// The state at one point.
+    pub fn tables(&self) -> Tables {
+        self.read().clone()
+    }
+
+    /// Takes over what [`Self::tables`] gave elsewhere.
+    pub fn replace(&self, tables: Tables) {
+        *self.write() = tables;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {

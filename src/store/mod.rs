@@ -17,7 +17,7 @@ pub use apply::{Effects, apply};
 pub use entry::{Entry, EntryId};
 pub use error::Error;
 pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
-pub use memory::MemoryState;
+pub use memory::{MemoryState, Tables};
 pub use state::{
     Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
 };

@@ -7,4 +7,11 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod api;
+mod config;
+mod harness;
+mod http;
+mod routing;
+mod sys;
 mod tidy;
+mod transactions;

@@ -1,0 +1,38 @@
+# Node 1 of three. The nodes differ in their own name and address only.
+
+storage "raft" {
+  path    = "/var/lib/strongroom"
+  node_id = "strongroom-1"
+
+  retry_join {
+    leader_api_addr     = "https://strongroom-2.example.com:8200"
+    leader_ca_cert_file = "/etc/strongroom/tls/ca.crt"
+  }
+  retry_join {
+    leader_api_addr     = "https://strongroom-3.example.com:8200"
+    leader_ca_cert_file = "/etc/strongroom/tls/ca.crt"
+  }
+}
+
+listener "tcp" {
+  address         = "0.0.0.0:8200"
+  cluster_address = "0.0.0.0:8201"
+  tls_cert_file   = "/etc/strongroom/tls/server.crt"
+  tls_key_file    = "/etc/strongroom/tls/server.key"
+
+  telemetry {
+    unauthenticated_metrics_access = false
+  }
+}
+
+api_addr     = "https://strongroom-1.example.com:8200"
+cluster_addr = "https://strongroom-1.example.com:8201"
+cluster_name = "strongroom"
+
+telemetry {
+  prometheus_retention_time = "24h"
+  disable_hostname          = true
+}
+
+log_format = "json"
+ui         = true

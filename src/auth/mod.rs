@@ -1,0 +1,20 @@
+//! The URL space `auth/`: tokens, and one folder for each method.
+
+pub mod token;
+
+use std::sync::Arc;
+
+use crate::framework::{Mount, Overlap};
+use crate::mount::MountEntry;
+
+/// What an auth mount of this kind answers with; `None` where there is no such kind.
+///
+/// # Errors
+/// Where a method's table has two routes for the same paths.
+pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
+    let _ = entry;
+    Ok(None)
+}
+
+/// The kinds that can be enabled, sorted.
+pub const KINDS: &[&str] = &[];

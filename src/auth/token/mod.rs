@@ -1,0 +1,5 @@
+//! Tokens: what a caller shows, and what is kept of it.
+
+mod store;
+
+pub use store::{NewToken, TokenEntry, TokenStore, storage_name};

@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Keyring;
+use crate::key::Key;
+use crate::record::{Directory, Revision, SystemKey, View};
+use crate::request::Error;
+use crate::txn::{Snapshot, Stored};
+
+/// The replicated state, seen through a keyring.
+pub(super) struct Opened {
+    keyring: Arc<Keyring>,
+    view: Arc<dyn View>,
+}
+
+impl Opened {
+    pub(super) fn new(keyring: Arc<Keyring>, view: Arc<dyn View>) -> Self {
+        Self { keyring, view }
+    }
+}
+
+impl Snapshot for Opened {
+    fn get(&self, key: &Key) -> Result<Stored, Error> {
+        let stored_key = self.keyring.stored_key(key);
+        let Some(record) = self.view.get(&stored_key).map_err(Error::internal)? else {
+            return Ok(Stored { revision: Revision::ABSENT, value: None });
+        };
+        let (_, value) =
+            self.keyring.open_record(&stored_key, &record.value).map_err(Error::internal)?;
+        Ok(Stored { revision: record.revision, value: Some(value) })
+    }
+
+    fn revision(&self, key: &Key) -> Result<Revision, Error> {
+        let record = self.view.get(&self.keyring.stored_key(key)).map_err(Error::internal)?;
+        Ok(record.map_or(Revision::ABSENT, |record| record.revision))
+    }
+
+    fn names(&self, directory: &str) -> Result<(Directory, Vec<String>), Error> {
+        let directory = self.keyring.stored_directory(directory);
+        let (state, records) = self.view.list(&directory).map_err(Error::internal)?;
+        let mut names = Vec::with_capacity(records.len());
+        for (key, record) in records {
+            let (name, _) =
+                self.keyring.open_record(&key, &record.value).map_err(Error::internal)?;
+            names.push(name);
+        }
+        Ok((state, names))
+    }
+
+    fn directory(&self, directory: &str) -> Result<Directory, Error> {
+        let directory = self.keyring.stored_directory(directory);
+        self.view.directory(&directory).map_err(Error::internal)
+    }
+
+    fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, Error> {
+        self.view.system(key).map_err(Error::internal)
+    }
+}

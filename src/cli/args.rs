@@ -1,0 +1,110 @@
+//! Vault's way of writing flags, made clap's before clap sees it.
+
+use clap::{Arg, ArgAction, Command, builder::ValueParser};
+
+/// Turns `-flag` into `--flag`: Go's flags take either. A lone `-`, negative numbers and what
+/// follows `--` stay.
+pub(super) fn with_double_dashes(arguments: Vec<String>) -> Vec<String> {
+    let mut are_flags_over = false;
+    arguments
+        .into_iter()
+        .map(|argument| {
+            are_flags_over |= argument == "--";
+            let is_flag = !are_flags_over
+                && argument
+                    .strip_prefix('-')
+                    .is_some_and(|rest| rest.starts_with(|first: char| first.is_alphabetic()));
+            if is_flag { format!("-{argument}") } else { argument }
+        })
+        .collect()
+}
+
+/// Makes all flags of a command and its subcommands behave as Go's: a flag may be repeated (the
+/// last one counts), and a switch also reads `-flag=false`.
+pub(super) fn with_go_flags(command: Command) -> Command {
+    let command =
+        command.args_override_self(true).mut_args(|argument| match argument.get_action() {
+            ArgAction::SetTrue => as_go_switch(argument),
+            ArgAction::Set if !argument.is_positional() => argument.allow_negative_numbers(true),
+            _ => argument,
+        });
+    let names: Vec<String> =
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_go_flags))
+}
+
+fn as_go_switch(argument: Arg) -> Arg {
+    argument
+        .action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("false")
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+        .value_parser(ValueParser::new(go_bool))
+        .value_name("BOOL")
+}
+
+/// As Go's `strconv.ParseBool` reads it.
+pub(super) fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+/// A duration as flags take it: `90`, `90s`, `1h30m`, `1.5h`, `2d`; the answer is in seconds, as
+/// text that every server reads, such as `5400s`.
+pub(super) fn duration(text: &str) -> Result<String, String> {
+    seconds(text).map(|seconds| format!("{seconds}s"))
+}
+
+/// As [`duration`], as a number; parts of a second are dropped.
+pub(super) fn seconds(text: &str) -> Result<i64, String> {
+    let wrong = || format!("`{text}` is no duration, such as `90s` or `1h30m`");
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text),
+    };
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_ends = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_ends);
+        let unit = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return Err(wrong()),
+        };
+        total += number.parse::<f64>().map_err(|_| wrong())? * unit;
+        rest = tail;
+    }
+    let total = sign * total;
+    // A sum of parts such as 0.1 h may miss the whole second by less than a nanosecond.
+    let whole = (total * 1e9).round() / 1e9;
+    if text.is_empty() || !whole.is_finite() || whole.abs() > 9e15 {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "within the range checked above")]
+    Ok(whole.trunc() as i64)
+}
+
+/// `key=value`, as `-metadata` and `-header` take it.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("missing = in `{text}`"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! `operator raft`
+
+mod demote;
+mod join;
+mod list_peers;
+mod promote;
+mod remove_peer;
+mod snapshot;
+
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+
+/// Work with the servers that keep the data together
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Command {
+    Join(join::Args),
+    ListPeers(list_peers::Args),
+    RemovePeer(remove_peer::Args),
+    Promote(promote::Args),
+    Demote(demote::Args),
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
+}
+
+pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Join(args) => join::run(session, &args).await,
+        Command::ListPeers(args) => list_peers::run(session, &args).await,
+        Command::RemovePeer(args) => remove_peer::run(session, &args).await,
+        Command::Promote(args) => promote::run(session, &args).await,
+        Command::Demote(args) => demote::run(session, &args).await,
+        Command::Snapshot(command) => snapshot::run(session, command).await,
+    }
+}

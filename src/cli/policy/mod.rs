@@ -1,0 +1,37 @@
+//! `policy`
+
+mod delete;
+mod list;
+mod read;
+mod write;
+
+use super::failure::Failure;
+use super::session::Session;
+
+/// Work with policies
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    List(list::Args),
+    Read(read::Args),
+    Write(write::Args),
+    Delete(delete::Args),
+}
+
+pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(args) => list::run(session, &args).await,
+        Command::Read(args) => read::run(session, &args).await,
+        Command::Write(args) => write::run(session, &args).await,
+        Command::Delete(args) => delete::run(session, &args).await,
+    }
+}
+
+/// Names of policies are in lower case.
+fn policy_name(session: &mut Session<'_, '_>, given: &str) -> String {
+    let given = given.trim();
+    let name = given.to_lowercase();
+    if name != given {
+        session.io.warn(&format!("Policy name was converted from {given:?} to {name:?}"));
+    }
+    name
+}

@@ -1,0 +1,30 @@
+//! `secrets`
+
+mod disable;
+mod enable;
+mod list;
+mod r#move;
+mod tune;
+
+use super::failure::Failure;
+use super::session::Session;
+
+/// Work with secrets engines
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    Enable(enable::Args),
+    Disable(disable::Args),
+    List(list::Args),
+    Tune(tune::Args),
+    Move(r#move::Args),
+}
+
+pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Enable(args) => enable::run(session, &args).await,
+        Command::Disable(args) => disable::run(session, &args).await,
+        Command::List(args) => list::run(session, &args).await,
+        Command::Tune(args) => tune::run(session, &args).await,
+        Command::Move(args) => r#move::run(session, &args).await,
+    }
+}

@@ -1,0 +1,116 @@
+//! `status`, and the table of a seal's state that `operator unseal` prints too.
+
+use serde_json::{Map, Value};
+
+use super::failure::{Failure, LOCAL, REMOTE};
+use super::go_text;
+use super::session::Session;
+use crate::client::{GET, Request};
+
+/// Print whether the server is sealed, and who leads
+///
+/// Exits with 0 if it is unsealed, 2 if sealed, 1 on an error.
+#[derive(clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(session: &mut Session<'_, '_>, _: &Args) -> Result<(), Failure> {
+    session.refuse_raw()?;
+    let status = read(session).await?;
+    session.print_map(&status, &rows(&status))?;
+    match status.get("sealed") {
+        Some(Value::Bool(false)) => Ok(()),
+        _ => Err(Failure::silent(REMOTE)),
+    }
+}
+
+/// The seal's state and, of an unsealed server, the leader's.
+async fn read(session: &Session<'_, '_>) -> Result<Map<String, Value>, Failure> {
+    let client = session.client()?;
+    let failed = |error| Failure::during("Error checking seal status", error).exit(LOCAL);
+    let response = client.send(&Request::new(GET, "sys/seal-status")).await.map_err(failed)?;
+    let mut status = object(response.json().map_err(failed)?);
+    if status.get("sealed") != Some(&Value::Bool(false)) {
+        return Ok(status);
+    }
+    let failed = |error| Failure::during("Error checking leader status", error).exit(LOCAL);
+    let response = client.send(&Request::new(GET, "sys/leader")).await.map_err(failed)?;
+    status.extend(object(response.json().map_err(failed)?));
+    Ok(status)
+}
+
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The rows that scripts read, in Vault's order.
+pub(super) fn rows(status: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |name: &str| status.get(name).map(go_text::text).unwrap_or_default();
+    let is = |name: &str| status.get(name) == Some(&Value::Bool(true));
+    let filled = |name: &str| Some(text(name)).filter(|text| !text.is_empty() && text != "<nil>");
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut push = |name: &str, value: String| rows.push((name.to_owned(), value));
+    let kind = if is("recovery_seal") { "Recovery " } else { "" };
+    if is("recovery_seal") {
+        push("Recovery Seal Type", filled("recovery_seal_type").unwrap_or_else(|| text("type")));
+    } else {
+        push("Seal Type", text("type"));
+    }
+    push("Initialized", text("initialized"));
+    push("Sealed", text("sealed"));
+    push(&format!("Total {kind}Shares"), text("n"));
+    push("Threshold", text("t"));
+    if is("sealed") {
+        push("Unseal Progress", format!("{}/{}", text("progress"), text("t")));
+        push("Unseal Nonce", text("nonce"));
+    }
+    if is("migration") {
+        push("Seal Migration in Progress", "true".into());
+    }
+    push("Version", text("version"));
+    if let Some(date) = filled("build_date").or_else(|| filled("commit_date")) {
+        push("Build Date", date);
+    }
+    push("Storage Type", text("storage_type"));
+    for (name, key) in [("Cluster Name", "cluster_name"), ("Cluster ID", "cluster_id")] {
+        if let Some(value) = filled(key) {
+            push(name, value);
+        }
+    }
+    if is("removed_from_cluster") {
+        push("Removed From Cluster", "true".into());
+    }
+    push("HA Enabled", is("ha_enabled").to_string());
+    if is("ha_enabled") && !is("sealed") {
+        push_leader(status, &mut rows);
+    }
+    rows
+}
+
+fn push_leader(status: &Map<String, Value>, rows: &mut Vec<(String, String)>) {
+    let text = |name: &str| status.get(name).map(go_text::text).filter(|text| !text.is_empty());
+    let is_active = status.get("is_self") == Some(&Value::Bool(true));
+    let mut push = |name: &str, value: String| rows.push((name.to_owned(), value));
+    push("HA Cluster", text("leader_cluster_address").unwrap_or_else(|| "n/a".into()));
+    push("HA Mode", if is_active { "active" } else { "standby" }.into());
+    match (is_active, text("active_time")) {
+        (true, Some(since)) if !since.starts_with("0001-") => push("Active Since", since),
+        (true, _) => {}
+        (false, _) => {
+            push("Active Node Address", text("leader_address").unwrap_or_else(|| "<none>".into()));
+        }
+    }
+    for (name, key) in [
+        ("Raft Committed Index", "raft_committed_index"),
+        ("Raft Applied Index", "raft_applied_index"),
+    ] {
+        if let Some(index) = text(key).filter(|index| index != "0") {
+            push(name, index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+use super::handler::{Call, TtlLimits};
+use super::route::{Access, Needs, Route};
+use super::template::{Overlap, Template};
+use crate::log::BoxFuture;
+use crate::mount::MountEntry;
+use crate::request::{Caller, Error, Operation, Params, Reply, Request};
+use crate::rng::Rng;
+use crate::txn::Txn;
+
+/// A kind of mount, such as `kv`. `S` is what each mount keeps in memory.
+pub struct Engine<S = ()> {
+    name: &'static str,
+    about: &'static str,
+    /// Sorted: the most specific first.
+    routes: Vec<(Template, Route<S>)>,
+}
+
+impl<S: Send + Sync + 'static> Engine<S> {
+    /// # Errors
+    /// Where two routes match the same paths.
+    pub fn new(
+        name: &'static str,
+        about: &'static str,
+        routes: impl IntoIterator<Item = Route<S>>,
+    ) -> Result<Self, Overlap> {
+        let routes = routes.into_iter().map(|route| (Template::parse(route.template), route));
+        let mut routes: Vec<_> = routes.collect();
+        routes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for pair in routes.windows(2) {
+            if let [(a, first), (b, second)] = pair
+                && a == b
+            {
+                return Err(Overlap(first.template, second.template));
+            }
+        }
+        Ok(Self { name, about, routes })
+    }
+
+    pub fn mount(self, state: S) -> Box<dyn Mount> {
+        Box::new(Open { engine: self, state })
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub fn about(&self) -> &'static str {
+        self.about
+    }
+
+    pub fn routes(&self) -> impl Iterator<Item = &Route<S>> {
+        self.routes.iter().map(|(_, route)| route)
+    }
+}
+
+/// What the pipeline asks of a route before it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    pub access: Access,
+    pub needs: Needs,
+    pub acts_outside: bool,
+    pub login: bool,
+    pub tells_create: bool,
+    pub help: &'static str,
+}
+
+/// What a handler is given, but for its input.
+pub struct Context<'c> {
+    pub txn: &'c mut Txn,
+    /// The mount's part of the storage.
+    pub prefix: &'c str,
+    pub rng: &'c dyn Rng,
+    pub mount: &'c MountEntry,
+    pub ttl: TtlLimits,
+    pub caller: Option<&'c Caller>,
+    pub request: &'c Request,
+}
+
+/// An engine opened at a path, its state type forgotten.
+pub trait Mount: Send + Sync {
+    fn find(&self, path: &str) -> Option<Found>;
+
+    /// Whether a write to this path would be an update; `None` where the route cannot tell.
+    fn exists<'c>(
+        &'c self,
+        context: Context<'c>,
+        path: &'c str,
+        params: Params,
+    ) -> BoxFuture<'c, Result<Option<bool>, Error>>;
+
+    fn handle<'c>(
+        &'c self,
+        context: Context<'c>,
+        operation: Operation,
+        path: &'c str,
+        params: Params,
+    ) -> BoxFuture<'c, Result<Reply, Error>>;
+}
+
+struct Open<S> {
+    engine: Engine<S>,
+    state: S,
+}
+
+impl<S: Send + Sync + 'static> Open<S> {
+    fn find(&self, path: &str) -> Option<(&Route<S>, Params)> {
+        self.engine
+            .routes
+            .iter()
+            .find_map(|(template, route)| Some((route, template.captures(path)?)))
+    }
+}
+
+impl<S: Send + Sync + 'static> Mount for Open<S> {
+    fn find(&self, path: &str) -> Option<Found> {
+        self.find(path).map(|(route, _)| Found {
+            access: route.access,
+            needs: route.needs,
+            acts_outside: route.acts_outside,
+            login: route.login,
+            tells_create: route.exists.is_some(),
+            help: route.help,
+        })
+    }
+
+    fn exists<'c>(
+        &'c self,
+        context: Context<'c>,
+        path: &'c str,
+        params: Params,
+    ) -> BoxFuture<'c, Result<Option<bool>, Error>> {
+        Box::pin(async move {
+            let Some((route, captures)) = self.find(path) else {
+                return Ok(None);
+            };
+            let Some(handler) = &route.exists else {
+                return Ok(None);
+            };
+            let (params, _) = merge(params, captures);
+            let mut call = context.call(&self.state);
+            handler.run(&mut call, params).await.map(|(exists, _)| Some(exists))
+        })
+    }
+
+    fn handle<'c>(
+        &'c self,
+        context: Context<'c>,
+        operation: Operation,
+        path: &'c str,
+        params: Params,
+    ) -> BoxFuture<'c, Result<Reply, Error>> {
+        Box::pin(async move {
+            let (route, captures) = self.find(path).ok_or(Error::UnsupportedPath)?;
+            let handler = route.handler(operation).ok_or(Error::UnsupportedOperation)?;
+            let (params, replaced) = merge(params, captures);
+            let mut call = context.call(&self.state);
+            let (mut reply, ignored) = handler.run(&mut call, params).await?;
+            if !ignored.is_empty() {
+                let ignored = ignored.join(" ");
+                reply = reply
+                    .warn(format!("Endpoint ignored these unrecognized parameters: [{ignored}]"));
+            }
+            if !replaced.is_empty() && !handler.takes_anything() {
+                let replaced = replaced.join(" ");
+                reply = reply.warn(format!(
+                    "Endpoint replaced the value of these parameters with the values captured \
+                     from the endpoint's path: [{replaced}]"
+                ));
+            }
+            Ok(reply)
+        })
+    }
+}
+
+impl<'c> Context<'c> {
+    fn call<S>(self, state: &'c S) -> Call<'c, S> {
+        let now = self.txn.now();
+        Call {
+            state,
+            storage: self.txn.scope(self.prefix),
+            now,
+            rng: self.rng,
+            mount: self.mount,
+            ttl: self.ttl,
+            caller: self.caller,
+            request: self.request,
+        }
+    }
+}
+
+/// What the path captured wins; the names of what it replaced are told.
+fn merge(params: Params, captures: Params) -> (Params, Vec<String>) {
+    let mut merged = params;
+    let mut replaced = Vec::new();
+    for (name, value) in captures {
+        if merged.insert(name.clone(), value).is_some() {
+            replaced.push(name);
+        }
+    }
+    (merged, replaced)
+}

@@ -1,0 +1,16 @@
+//! What an engine is made of. Secrets engines, auth methods and `sys` are all declared with it;
+//! routing, help, OpenAPI and path privileges are derived from the declaration.
+
+mod coerce;
+mod engine;
+mod handler;
+mod inputs;
+mod route;
+mod template;
+
+pub use coerce::{FieldKind, Fields};
+pub use engine::{Context, Engine, Found, Mount};
+pub use handler::{Call, Handler, Input, TtlLimits};
+pub use inputs::{AnyParams, NoParams, Seconds, parse_duration};
+pub use route::{Access, Needs, Route};
+pub use template::{Overlap, Template};

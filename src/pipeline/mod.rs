@@ -1,0 +1,378 @@
+//! The one path that a request takes through the active node.
+
+mod authorize;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::audit::{Broker, Record, Side};
+use crate::auth::token::{NewToken, TokenEntry, TokenStore};
+use crate::barrier::Barrier;
+use crate::clock::Clock;
+use crate::framework::{Context, TtlLimits};
+use crate::log::{LogError, ReplicatedLog};
+use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::policy_store::AclCache;
+use crate::record::{Applied, Contested};
+use crate::request::{Auth, Caller, Error, Operation, Reply, Request};
+use crate::rng::Rng;
+use crate::router::{Router, Target};
+use crate::txn::Txn;
+use authorize::Verdict;
+use queue::Queues;
+
+/// Everything between a decoded request and its reply.
+pub struct Pipeline {
+    pub audit: Arc<Broker>,
+    pub barrier: Arc<Barrier>,
+    pub clock: Arc<dyn Clock>,
+    pub log: Arc<dyn ReplicatedLog>,
+    pub rng: Arc<dyn Rng>,
+    pub router: Arc<Router>,
+    /// The system's, where a mount has none of its own.
+    pub ttl: TtlLimits,
+    acls: AclCache,
+    queues: Queues,
+}
+
+/// What the pipeline is made of.
+pub struct Parts {
+    pub audit: Arc<Broker>,
+    pub barrier: Arc<Barrier>,
+    pub clock: Arc<dyn Clock>,
+    pub log: Arc<dyn ReplicatedLog>,
+    pub rng: Arc<dyn Rng>,
+    pub router: Arc<Router>,
+    pub ttl: TtlLimits,
+}
+
+/// How one try ended.
+enum Attempt {
+    Done(Box<Result<Reply, Error>>),
+    /// Nothing took effect: what it had read has changed.
+    Conflict(Option<Contested>),
+}
+
+/// What audit is told on both sides.
+#[derive(Default)]
+struct Known {
+    operation: Operation,
+    caller: Option<Caller>,
+    mount: Option<Arc<MountEntry>>,
+    audited: bool,
+}
+
+impl Pipeline {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { audit, barrier, clock, log, rng, router, ttl } = parts;
+        let (acls, queues) = (AclCache::default(), Queues::default());
+        Self { audit, barrier, clock, log, rng, router, ttl, acls, queues }
+    }
+
+    /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
+    /// hangs up cannot stop it between "ran" and "committed".
+    ///
+    /// # Errors
+    /// What the caller is to be told, see [`Error`].
+    pub async fn handle(&self, request: &Request) -> Result<Reply, Error> {
+        let mut known = Known { operation: request.operation, ..Known::default() };
+        let deadline = tokio::time::Instant::now() + REQUEST_TIME_MAX;
+        let mut place = None;
+        let outcome = loop {
+            match self.attempt(request, &mut known).await {
+                Ok(Attempt::Done(outcome)) => break *outcome,
+                Ok(Attempt::Conflict(contested)) => {
+                    // The old place is given up first: holding two could stop two requests.
+                    drop(place.take());
+                    match self.queues.join(contested, deadline).await {
+                        Some(joined) => place = Some(joined),
+                        None => break Err(Error::Unavailable(CONTENDED.into())),
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        drop(place);
+        if known.audited {
+            self.record(request, &known, Side::Response(outcome.as_ref())).await?;
+        }
+        outcome
+    }
+
+    /// Token and policies alone, audited, for a request that the asking node then runs itself.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn judge(&self, request: &Request) -> Result<(), Error> {
+        let mut known = Known { operation: request.operation, ..Known::default() };
+        let mut txn = self.begin().await?;
+        let target = self.router.resolve(&mut txn, &request.path)?;
+        let verdict = self.authorize(&mut txn, request, &mut known, target.as_ref())?;
+        let refusal = match &verdict {
+            Verdict::Allowed(_) => None,
+            Verdict::Refused(error) => Some(error),
+        };
+        self.record(request, &known, Side::Request(refusal)).await?;
+        match verdict {
+            Verdict::Allowed(_) => Ok(()),
+            Verdict::Refused(error) => Err(error),
+        }
+    }
+
+    /// What a node answers for itself: without storage, unaudited, as in Vault.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn local(&self, request: &Request, target: &Target) -> Result<Reply, Error> {
+        let mut txn = Txn::without_storage(self.clock.now());
+        let known = Known { operation: request.operation, ..Known::default() };
+        self.run(&mut txn, request, &known, Some(target)).await
+    }
+
+    /// A transaction of the node itself, tried again where it lost to another.
+    ///
+    /// # Errors
+    /// Where it cannot begin or commit.
+    pub async fn internal<T>(
+        &self,
+        mut work: impl FnMut(&mut Txn) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let request = Request::default();
+        for _ in 0..INTERNAL_TRIES_MAX {
+            let mut txn = self.begin().await?;
+            let done = work(&mut txn)?;
+            if let Commit::Stands = self.commit(txn, &request).await? {
+                return Ok(done);
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Drops what is kept in memory: when leadership ends, and on seal.
+    pub fn forget(&self) {
+        self.router.close_all();
+        self.acls.clear();
+    }
+
+    async fn attempt(&self, request: &Request, known: &mut Known) -> Result<Attempt, Error> {
+        let mut txn = self.begin().await?;
+        // May be none, which is not told before the caller is known.
+        let target = self.router.resolve(&mut txn, &request.path)?;
+        known.mount = target.as_ref().map(|target| target.entry.clone());
+        known.operation = self.operation(&mut txn, request, target.as_ref()).await?;
+        let verdict = self.authorize(&mut txn, request, known, target.as_ref())?;
+        let refusal = match &verdict {
+            Verdict::Allowed(_) => None,
+            Verdict::Refused(error) => Some(error),
+        };
+        if !known.audited {
+            self.record(request, known, Side::Request(refusal)).await?;
+            known.audited = true;
+        }
+        let spent = match verdict {
+            Verdict::Allowed(spent) => spent,
+            Verdict::Refused(error) => return Ok(Attempt::Done(Box::new(Err(error)))),
+        };
+        // The use of a limited token counts even if the handler fails.
+        txn.keep();
+        let outcome = self.run(&mut txn, request, known, target.as_ref()).await;
+        if matches!(outcome, Err(Error::Conflict)) {
+            return Ok(Attempt::Conflict(None));
+        }
+        if outcome.is_err() {
+            txn.roll_back();
+        }
+        if spent == Spent::Last
+            && let Some(caller) = &known.caller
+        {
+            TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)?;
+        }
+        let acts_outside =
+            target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
+        match self.commit(txn, request).await? {
+            Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
+                Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
+            }
+            Commit::Conflict(contested) => Ok(Attempt::Conflict(contested)),
+        }
+    }
+
+    async fn run(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        known: &Known,
+        target: Option<&Target>,
+    ) -> Result<Reply, Error> {
+        let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
+        if request.operation == Operation::Help {
+            let found = target.found.ok_or(Error::UnsupportedPath)?;
+            return Reply::bare(&serde_json::json!({ "help": found.help, "see_also": null }));
+        }
+        let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
+        let context = Context {
+            txn,
+            prefix: &prefix,
+            rng: self.rng.as_ref(),
+            mount: &target.entry,
+            ttl: self.ttl.of(&target.entry.config),
+            caller: known.caller.as_ref(),
+            request,
+        };
+        let params = request.params.clone();
+        let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
+        if reply.mount_type.is_empty() {
+            reply.mount_type.clone_from(&target.entry.kind);
+        }
+        if let Some(auth) = &mut reply.auth
+            && auth.client_token.is_empty()
+            && target.found.is_some_and(|found| found.login)
+        {
+            self.issue(txn, request, &target.entry, auth)?;
+        }
+        Ok(reply)
+    }
+
+    /// A login's token, in the same transaction as the login.
+    fn issue(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        mount: &MountEntry,
+        auth: &mut Auth,
+    ) -> Result<(), Error> {
+        let entry = TokenEntry {
+            policies: auth.token_policies.clone(),
+            path: request.path.clone(),
+            meta: auth.metadata.clone(),
+            display_name: auth.display_name.clone(),
+            num_uses: i64::try_from(auth.num_uses).unwrap_or(i64::MAX),
+            ttl: auth.ttl.as_secs(),
+            explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
+            period: auth.period.as_secs(),
+            renewable: auth.renewable,
+            token_type: auth.token_type,
+            entity_id: auth.entity_id.clone(),
+            bound_cidrs: auth.bound_cidrs.clone(),
+            mount_accessor: mount.accessor.clone(),
+            ..TokenEntry::default()
+        };
+        let now = txn.now();
+        let mut scope = txn.scope(CORE);
+        let new = NewToken { entry, id: None };
+        let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
+        auth.client_token = token.expose().clone();
+        auth.accessor = entry.accessor;
+        auth.orphan = true;
+        Ok(())
+    }
+
+    /// Create, where the route can tell and nothing is there yet.
+    async fn operation(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        target: Option<&Target>,
+    ) -> Result<Operation, Error> {
+        let Some(target) = target.filter(|target| {
+            request.operation == Operation::Update
+                && target.found.is_some_and(|found| found.tells_create)
+        }) else {
+            return Ok(request.operation);
+        };
+        let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
+        let context = Context {
+            txn,
+            prefix: &prefix,
+            rng: self.rng.as_ref(),
+            mount: &target.entry,
+            ttl: self.ttl.of(&target.entry.config),
+            caller: None,
+            request,
+        };
+        // A body that cannot be read is the handler's to refuse, once the caller is known.
+        let exists = target.mount.exists(context, &target.path, request.params.clone()).await;
+        Ok(match exists {
+            Ok(Some(false)) => Operation::Create,
+            Ok(_) | Err(Error::BadRequest(_)) => Operation::Update,
+            Err(error) => return Err(error),
+        })
+    }
+
+    async fn begin(&self) -> Result<Txn, Error> {
+        if self.barrier.is_sealed() {
+            return Err(Error::Sealed);
+        }
+        let point = self.log.begin().await.map_err(log_error)?;
+        self.barrier.begin(point, self.clock.now())
+    }
+
+    async fn commit(&self, txn: Txn, request: &Request) -> Result<Commit, Error> {
+        if txn.wrote_nothing() {
+            return Ok(if txn.is_torn()? { Commit::Conflict(None) } else { Commit::Stands });
+        }
+        let Some(batch) = txn.into_batch()? else {
+            return Ok(Commit::Stands);
+        };
+        let id = Bytes::copy_from_slice(request.id.as_bytes());
+        let entry = self.barrier.seal(batch, id, 0)?;
+        match self.log.propose(entry).await.map_err(log_error)? {
+            Applied::Committed => Ok(Commit::Stands),
+            Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
+            Applied::Fenced => Err(Error::NotActive),
+        }
+    }
+
+    async fn record(&self, request: &Request, known: &Known, side: Side<'_>) -> Result<(), Error> {
+        let record = Record {
+            request,
+            operation: known.operation,
+            caller: known.caller.as_ref(),
+            mount: known.mount.as_deref(),
+            side,
+        };
+        self.audit.write(&record).await
+    }
+}
+
+/// What a request's token has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spent {
+    Last,
+    NotLast,
+}
+
+enum Commit {
+    Stands,
+    Conflict(Option<Contested>),
+}
+
+fn log_error(error: LogError) -> Error {
+    match error {
+        LogError::DiskFull => Error::DiskFull,
+        LogError::NotLeader => Error::NotActive,
+        LogError::Unknown => Error::LeadershipLost,
+        LogError::TooLarge { size, limit } => Error::TooLarge(format!(
+            "transaction of {size} bytes exceeds the limit of {limit} bytes"
+        )),
+        other => Error::internal(other),
+    }
+}
+
+/// Where the namespace keeps what belongs to no mount.
+const CORE: &str = "root/core/";
+
+/// A transaction of the node itself that still conflicts then waits for its next turn.
+const INTERNAL_TRIES_MAX: usize = 16;
+
+/// As Vault's `default_max_request_duration`.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(90);
+
+const OUTRUN: &str = "what the request relied on has changed: try again";
+
+const CONTENDED: &str =
+    "other requests kept changing what this one had read; nothing was applied: try again";

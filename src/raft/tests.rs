@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use super::state_machine::StateMachine;
+use super::*;
+use crate::clock::Timestamp;
+use crate::record::{Ciphertext, Header, Leadership, SealedBatch, StoredKey, Write};
+use crate::store::{Disk, LogOptions, SegmentLog};
+
+struct InMemory;
+
+impl StoreBuilder<TypeConfig, MemoryLogStore, StateMachine> for InMemory {
+    async fn build(
+        &self,
+    ) -> Result<((), MemoryLogStore, StateMachine), openraft::StorageError<TypeConfig>> {
+        let state = Arc::new(MemoryStateStore::default());
+        let machine = StateMachine::new(state, Arc::new(NoObserver)).unwrap();
+        Ok(((), MemoryLogStore::default(), machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn memory_stores_pass_openrafts_suite() {
+    Suite::test_all(InMemory).await.unwrap();
+}
+
+struct OnDisk;
+
+impl StoreBuilder<TypeConfig, DiskLogStore, StateMachine, TempDir> for OnDisk {
+    async fn build(
+        &self,
+    ) -> Result<(TempDir, DiskLogStore, StateMachine), openraft::StorageError<TypeConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let log = disk_log(folder.path());
+        let state = Arc::new(MemoryStateStore::default());
+        let machine = StateMachine::new(state, Arc::new(NoObserver)).unwrap();
+        Ok((folder, log, machine))
+    }
+}
+
+fn disk_log(folder: &Path) -> DiskLogStore {
+    let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+    DiskLogStore::new(SegmentLog::open(Arc::new(Disk), folder, options).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_log_on_disk_passes_openrafts_suite() {
+    Suite::test_all(OnDisk).await.unwrap();
+}
+
+struct NoPeers;
+
+impl Peers for NoPeers {
+    fn channel(&self, _: u64, _: &NodeInfo, _: Lane) -> Channel {
+        Endpoint::from_static("http://[::1]:1").connect_lazy()
+    }
+}
+
+/// A node alone, which leads.
+async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>) -> RaftLog {
+    let options = Options { timing: Timing::new(Profile::Fast, 1), ..Options::default() };
+    let peers = Arc::new(NoPeers);
+    let parts = Parts { id: 7, log, state, observer: Arc::new(NoObserver), peers, options };
+    RaftLog::start(parts).await.unwrap()
+}
+
+async fn leads(log: &RaftLog) -> Leader {
+    let mut leader = log.leader();
+    let leader = leader.wait_for(|leader| leader.as_ref().is_some_and(|now| now.id == log.id()));
+    tokio::time::timeout(DEADLINE, leader).await.expect("leads in time").unwrap().clone().unwrap()
+}
+
+/// A batch that writes one record.
+pub(crate) fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
+    let value = Ciphertext::from_sealed(Bytes::copy_from_slice(value));
+    let batch = SealedBatch {
+        header: Header {
+            leadership,
+            time: Timestamp(1),
+            request_id: Bytes::from_static(b"request"),
+            step: 0,
+        },
+        reads: vec![],
+        directories: vec![],
+        occupied: vec![],
+        writes: vec![Write { key: StoredKey([key; 32]), value: Some(value) }],
+        system_reads: vec![],
+        system_writes: vec![],
+        response: None,
+    };
+    SealedBatch::entry(batch.encode(), Bytes::from_static(b"mac"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_node_alone_commits_and_finds_all_again_after_a_restart() {
+    let log = MemoryLogStore::default();
+    let node = alone(log.clone(), Arc::new(MemoryStateStore::default())).await;
+    assert!(!node.is_initialized().await.unwrap());
+    node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await.unwrap();
+    let again = node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await;
+    assert!(matches!(again, Err(InitError::NotPristine)), "{again:?}");
+    leads(&node).await;
+    let point = node.begin().await.unwrap();
+    let applied = node.propose(put(point.leadership, 1, b"one")).await.unwrap();
+    assert_eq!(applied, Applied::Committed);
+    let stale = Leadership { term: 0, node: 7 };
+    assert_eq!(node.propose(put(stale, 2, b"two")).await.unwrap(), Applied::Fenced);
+    node.shutdown().await;
+    drop(node);
+
+    let node = alone(log, Arc::new(MemoryStateStore::default())).await;
+    let refused = node.begin().await;
+    assert!(matches!(refused, Err(LogError::NotLeader)), "it leads only once elected");
+    node.set_candidate(true);
+    let leader = leads(&node).await;
+    let point = node.begin().await.unwrap();
+    assert_eq!(point.leadership, leader.leadership);
+    let record = point.view.get(&StoredKey([1; 32])).unwrap().unwrap();
+    assert_eq!(record.value.as_bytes().as_ref(), b"one");
+    assert!(point.view.get(&StoredKey([2; 32])).unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_sealed_node_alone_leads_as_caretaker_after_a_while() {
+    let log = MemoryLogStore::default();
+    let node = alone(log.clone(), Arc::new(MemoryStateStore::default())).await;
+    node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await.unwrap();
+    leads(&node).await;
+    node.shutdown().await;
+    drop(node);
+
+    let node = alone(log, Arc::new(MemoryStateStore::default())).await;
+    let started = Instant::now();
+    leads(&node).await;
+    let timing = Timing::new(Profile::Fast, 1);
+    assert!(started.elapsed() >= timing.caretaker_after(), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn writes_are_refused_where_they_are_too_large_or_the_disk_is_full() {
+    let node = alone(MemoryLogStore::default(), Arc::new(MemoryStateStore::default())).await;
+    node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await.unwrap();
+    leads(&node).await;
+    let point = node.begin().await.unwrap();
+    let large = node.propose(put(point.leadership, 1, &vec![0; 9 * 1024 * 1024])).await;
+    assert!(matches!(large, Err(LogError::TooLarge { limit: 8_388_608, .. })), "{large:?}");
+    node.set_disk_low(true);
+    let full = node.propose(put(point.leadership, 1, b"one")).await;
+    assert!(matches!(full, Err(LogError::DiskFull)), "{full:?}");
+    node.begin().await.expect("reads go on");
+    node.set_disk_low(false);
+    node.propose(put(point.leadership, 1, b"one")).await.unwrap();
+}
+
+#[test]
+fn timers_multiply_and_are_valid() {
+    for (profile, multiplier, heartbeat, election_max) in [
+        (Profile::Lan, 0, 50, 300),
+        (Profile::Lan, 1, 50, 300),
+        (Profile::Lan, 5, 250, 1500),
+        (Profile::Fast, 1, 20, 100),
+        (Profile::Wan, 2, 1000, 6000),
+    ] {
+        let timing = Timing::new(profile, multiplier);
+        assert_eq!(timing.heartbeat, Duration::from_millis(heartbeat), "{profile:?}");
+        assert_eq!(timing.election_max, Duration::from_millis(election_max), "{profile:?}");
+        Options { timing, ..Options::default() }.raft().unwrap();
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,99 @@
+//! One node: what it is made of, and what it does with a request.
+
+mod consensus;
+mod control;
+mod dev;
+mod replicated;
+mod running;
+mod service;
+mod settings;
+mod start;
+mod tasks;
+mod workers;
+
+pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
+pub use control::{Control, Identity};
+pub use dev::{Dev, DevServer, start_dev};
+pub use replicated::{Replicated, Replication};
+pub use running::{Doors, Running};
+pub use service::{Entrance, Service};
+pub use settings::{listener_settings, with_port};
+pub use start::start;
+pub use tasks::Tasks;
+pub use workers::run_workers;
+
+use std::sync::Arc;
+
+use crate::audit::Broker;
+use crate::auth;
+use crate::barrier::Barrier;
+use crate::clock::Clock;
+use crate::engines;
+use crate::framework::{Mount, Overlap, TtlLimits};
+use crate::mount::{MountEntry, Table};
+use crate::pipeline::{self, Pipeline};
+use crate::rng::Rng;
+use crate::router::Router;
+use crate::sys;
+
+/// What a node is given.
+pub struct Parts {
+    /// Sealed.
+    pub barrier: Arc<Barrier>,
+    pub clock: Arc<dyn Clock>,
+    pub consensus: Arc<dyn Consensus>,
+    pub identity: Identity,
+    pub rng: Arc<dyn Rng>,
+    pub ttl: TtlLimits,
+}
+
+/// A node, sealed at first. Listeners and the cluster's port are put in front of it.
+pub struct Node {
+    pub control: Arc<Control>,
+    pub pipeline: Arc<Pipeline>,
+    pub service: Arc<Service>,
+}
+
+impl Node {
+    /// # Errors
+    /// Where an engine's table has two routes for the same paths.
+    pub fn new(parts: Parts) -> Result<Self, Overlap> {
+        let Parts { barrier, clock, consensus, identity, rng, ttl } = parts;
+        let control = Arc::new(Control::new(
+            barrier.clone(),
+            clock.clone(),
+            consensus.clone(),
+            identity,
+            rng.clone(),
+        ));
+        let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
+        let for_router = system.clone();
+        let open = move |entry: &MountEntry| open(entry, &for_router);
+        let router = Router::new(sys::system_entry(rng.as_ref()), system, Box::new(open));
+        let pipeline = Arc::new(Pipeline::new(pipeline::Parts {
+            audit: Arc::new(Broker::default()),
+            barrier,
+            clock,
+            log: consensus.clone().log(),
+            rng,
+            router: Arc::new(router),
+            ttl,
+        }));
+        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        Ok(Self { control, pipeline, service })
+    }
+}
+
+fn open(entry: &MountEntry, system: &Arc<dyn Mount>) -> Option<Arc<dyn Mount>> {
+    if entry.kind == "system" {
+        return Some(system.clone());
+    }
+    let opened = match entry.table {
+        Table::Auth => auth::open(entry),
+        Table::Secret => engines::open(entry),
+    };
+    opened.unwrap_or_else(|overlap| {
+        tracing::error!(kind = entry.kind, %overlap, "an engine cannot be opened");
+        None
+    })
+}

@@ -1,0 +1,130 @@
+use serde::Serialize;
+
+use crate::log::BoxFuture;
+use crate::request::Error;
+use crate::secret::Secret;
+
+/// The node, as `sys/` sees it. What is asked here concerns this node alone, needs no storage,
+/// and is answered sealed or not.
+pub trait NodeControl: Send + Sync {
+    /// Makes a cluster of this node.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the cluster is initialised, or shares and threshold do not fit.
+    fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>>;
+
+    fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>>;
+
+    fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>>;
+
+    /// Takes one share, or forgets those given so far.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the share is malformed or the shares do not fit.
+    fn unseal(&self, unseal: Unseal) -> BoxFuture<'_, Result<SealStatus, Error>>;
+
+    /// Hands leadership over where this node has it, then drops the keys.
+    fn seal(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Error>>;
+
+    /// # Errors
+    /// [`Error::Sealed`].
+    fn leader(&self) -> BoxFuture<'_, Result<LeaderStatus, Error>>;
+
+    /// Hands leadership over; nothing where this node does not lead.
+    fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// `sys/init`, once its parameters are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Init {
+    pub shares: u8,
+    pub threshold: u8,
+}
+
+pub struct InitReply {
+    pub shares: Vec<ShareText>,
+    pub root_token: Secret<String>,
+}
+
+/// One share, in both spellings that Vault gives out.
+pub struct ShareText {
+    pub hex: Secret<String>,
+    pub base64: Secret<String>,
+}
+
+pub enum Unseal {
+    /// In hexadecimal or base64, as it was typed.
+    Share(Secret<String>),
+    Reset,
+}
+
+/// As `sys/seal-status` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct SealStatus {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub initialized: bool,
+    pub sealed: bool,
+    /// The threshold.
+    pub t: u8,
+    /// The number of shares.
+    pub n: u8,
+    /// Shares given to this node so far.
+    pub progress: usize,
+    pub nonce: String,
+    pub version: String,
+    pub build_date: String,
+    pub migration: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    pub recovery_seal: bool,
+    pub storage_type: String,
+    /// This program's own version, beside the Vault version that clients read.
+    pub strongroom_version: String,
+}
+
+/// As `sys/health` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    pub initialized: bool,
+    pub sealed: bool,
+    pub standby: bool,
+    pub performance_standby: bool,
+    pub replication_performance_mode: String,
+    pub replication_dr_mode: String,
+    /// Seconds since the Unix epoch.
+    pub server_time_utc: u64,
+    pub version: String,
+    pub enterprise: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    pub echo_duration_ms: u64,
+    pub clock_skew_ms: u64,
+    pub replication_primary_canary_age_ms: u64,
+    /// Not shown: taken out of the cluster, and may not come back.
+    #[serde(skip)]
+    pub removed: bool,
+}
+
+/// As `sys/leader` answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeaderStatus {
+    pub ha_enabled: bool,
+    pub is_self: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_time: Option<String>,
+    pub leader_address: String,
+    pub leader_cluster_address: String,
+    pub performance_standby: bool,
+    pub performance_standby_last_remote_wal: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raft_committed_index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raft_applied_index: Option<u64>,
+}

@@ -1,0 +1,74 @@
+//! What a new cluster starts with: its own mounts, and the root token.
+
+use crate::auth::token::{NewToken, TokenEntry, TokenStore};
+use crate::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
+use crate::policy;
+use crate::policy_store::{PolicyStore, StoredPolicy};
+use crate::request::Error;
+use crate::rng::Rng;
+use crate::secret::Secret;
+use crate::txn::Txn;
+
+/// Writes the first records and returns the root token, drawn unless `root_token` is given.
+///
+/// # Errors
+/// Where a record cannot be written.
+pub fn write_first_records(
+    txn: &mut Txn,
+    rng: &dyn Rng,
+    root_token: Option<Secret<String>>,
+) -> Result<Secret<String>, Error> {
+    let now = txn.now();
+    for entry in [
+        built_in(rng, Table::Secret, "sys/", "system", "system endpoints used for control"),
+        built_in(rng, Table::Secret, "cubbyhole/", "cubbyhole", "per-token private storage"),
+        built_in(rng, Table::Auth, "token/", "token", "token based credentials"),
+    ] {
+        txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)?;
+    }
+    let entry = TokenEntry {
+        policies: vec!["root".into()],
+        path: "auth/token/root".into(),
+        display_name: "root".into(),
+        ..TokenEntry::default()
+    };
+    let mut scope = txn.scope("root/core/");
+    for (name, text) in policy::TEXTS {
+        let stored = StoredPolicy {
+            text: text.into(),
+            modified: now,
+            allow_wildcards_in_identity_templates: false,
+            allow_slashes_in_identity_templates: false,
+        };
+        PolicyStore::new(&mut scope).put(name, &stored)?;
+    }
+    let new = NewToken { entry, id: root_token };
+    let (token, _) = TokenStore::new(&mut scope).create(rng, now, new)?;
+    Ok(token)
+}
+
+/// Of `sys/`, before its record can be read.
+pub fn system_entry(rng: &dyn Rng) -> MountEntry {
+    built_in(rng, Table::Secret, "sys/", "system", "system endpoints used for control")
+}
+
+fn built_in(rng: &dyn Rng, table: Table, path: &str, kind: &str, description: &str) -> MountEntry {
+    let auth = if table == Table::Auth { "auth_" } else { "" };
+    let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let passthrough = if kind == "system" { vec!["Accept".into()] } else { Vec::new() };
+    MountEntry {
+        table,
+        path: path.into(),
+        kind: kind.into(),
+        description: description.into(),
+        uuid: rng.uuid(),
+        accessor: format!("{auth}{kind}_{digits}"),
+        // A cubbyhole is its token's alone.
+        local: kind == "cubbyhole",
+        seal_wrap: kind == "system",
+        external_entropy_access: false,
+        options: std::collections::BTreeMap::new(),
+        config: MountConfig { passthrough_request_headers: passthrough, ..MountConfig::default() },
+        tainted: false,
+    }
+}

@@ -1,0 +1,40 @@
+//! The URL space `sys/`, one file for each subject.
+
+mod capabilities;
+mod control;
+mod first;
+pub mod jobs;
+mod mounts;
+mod node;
+mod policies;
+mod tuning;
+mod ui;
+
+pub use control::{
+    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+};
+pub use first::{system_entry, write_first_records};
+
+use std::sync::Arc;
+
+use crate::framework::{Engine, Overlap, Route};
+
+/// What every handler here may ask of the node it runs on.
+pub type Node = Arc<dyn NodeControl>;
+
+/// # Errors
+/// Where two routes match the same paths.
+pub fn engine() -> Result<Engine<Node>, Overlap> {
+    let routes: Vec<Route<Node>> = [
+        node::routes(),
+        mounts::routes(),
+        tuning::routes(),
+        policies::routes(),
+        capabilities::routes(),
+        ui::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    Engine::new("system", "The system itself: seal, mounts, policies, cluster.", routes)
+}

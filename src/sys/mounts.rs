@@ -1,0 +1,337 @@
+//! `sys/mounts` and `sys/auth`: two tables, one behaviour.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Node;
+use super::jobs::{Job, JobKind};
+use super::tuning::Tuning;
+use crate::auth;
+use crate::engines;
+use crate::framework::{Call, NoParams, Route};
+use crate::mount::{MountConfig, MountEntry, Table};
+use crate::request::{Error, Reply};
+
+pub(super) fn routes() -> Vec<Route<Node>> {
+    vec![
+        Route::new("mounts", "The mounted secrets engines.").read(list_secret),
+        Route::new("mounts/{path...}", "Mount a secrets engine, show it, unmount it.")
+            .read(read_secret)
+            .write(enable_secret)
+            .delete(disable_secret),
+        Route::new("auth", "The enabled auth methods.").read(list_auth),
+        Route::new("auth/{path...}", "Enable an auth method, show it, disable it.")
+            .sudo()
+            .read(read_auth)
+            .write(enable_auth)
+            .delete(disable_auth),
+    ]
+}
+
+/// Where a mount is, in either table.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct MountPath {
+    /// The mount's path.
+    pub(super) path: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Enable {
+    /// Where to mount.
+    path: String,
+    /// The kind of engine or auth method, such as `kv`.
+    #[serde(default)]
+    r#type: String,
+    /// The kind, for clients of old.
+    #[serde(default)]
+    plugin_name: String,
+    /// For people.
+    #[serde(default)]
+    description: String,
+    /// What `tune` would change.
+    #[serde(default)]
+    config: Map<String, Value>,
+    /// The engine's own, such as `version`.
+    #[serde(default)]
+    options: BTreeMap<String, String>,
+    /// Not to be replicated to other clusters.
+    #[serde(default)]
+    local: bool,
+    /// Kept as it is given; every value is sealed alike.
+    #[serde(default)]
+    seal_wrap: bool,
+    /// Kept as it is given.
+    #[serde(default)]
+    external_entropy_access: bool,
+    /// Of a plugin; built-in ones have none.
+    #[serde(default)]
+    plugin_version: String,
+}
+
+async fn list_secret(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    list(call, Table::Secret)
+}
+
+async fn list_auth(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    list(call, Table::Auth)
+}
+
+async fn read_secret(call: &mut Call<'_, Node>, input: MountPath) -> Result<Reply, Error> {
+    read(call, Table::Secret, &input.path)
+}
+
+async fn read_auth(call: &mut Call<'_, Node>, input: MountPath) -> Result<Reply, Error> {
+    read(call, Table::Auth, &input.path)
+}
+
+async fn enable_secret(call: &mut Call<'_, Node>, input: Enable) -> Result<Reply, Error> {
+    enable(call, Table::Secret, input)
+}
+
+async fn enable_auth(call: &mut Call<'_, Node>, input: Enable) -> Result<Reply, Error> {
+    enable(call, Table::Auth, input)
+}
+
+async fn disable_secret(call: &mut Call<'_, Node>, input: MountPath) -> Result<Reply, Error> {
+    disable(call, Table::Secret, &input.path)
+}
+
+async fn disable_auth(call: &mut Call<'_, Node>, input: MountPath) -> Result<Reply, Error> {
+    disable(call, Table::Auth, &input.path)
+}
+
+fn list(call: &mut Call<'_, Node>, table: Table) -> Result<Reply, Error> {
+    let mut data = Map::new();
+    for entry in entries(call, table)? {
+        data.insert(entry.path.clone(), describe(&entry));
+    }
+    Ok(Reply::data(data))
+}
+
+fn read(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Error> {
+    let path = normalise(path)?;
+    let Some(entry) = get(call, table, &path)? else {
+        return Err(Error::BadRequest(format!("No secret engine mount at {path}")));
+    };
+    match describe(&entry) {
+        Value::Object(data) => Ok(Reply::data(data)),
+        _ => Err(Error::internal("a mount is described by an object")),
+    }
+}
+
+fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Reply, Error> {
+    let path = normalise(&input.path)?;
+    if table == Table::Secret && RESERVED.iter().any(|reserved| path.starts_with(reserved)) {
+        return Err(Error::BadRequest(format!("cannot mount over the reserved path \"{path}\"")));
+    }
+    let asked = if input.r#type.is_empty() { &input.plugin_name } else { &input.r#type };
+    let mut options = input.options;
+    let kind = resolve_kind(table, asked, &mut options)?;
+    for other in entries(call, table)? {
+        if other.path.starts_with(&path) || path.starts_with(&other.path) {
+            return Err(Error::BadRequest(format!("path is already in use at {}", other.path)));
+        }
+    }
+    let digits: String = call.rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let auth = if table == Table::Auth { "auth_" } else { "" };
+    let mut entry = MountEntry {
+        table,
+        description: input.description,
+        uuid: call.rng.uuid(),
+        accessor: format!("{auth}{kind}_{digits}"),
+        kind,
+        path,
+        local: input.local,
+        seal_wrap: input.seal_wrap,
+        external_entropy_access: input.external_entropy_access,
+        options,
+        config: MountConfig { plugin_version: input.plugin_version, ..MountConfig::default() },
+        tainted: false,
+    };
+    if table == Table::Auth {
+        entry.config.token_type = "default-service".into();
+    }
+    let mut reply = Reply::default();
+    let (tuning, unknown) = Tuning::read(input.config)?;
+    if !unknown.is_empty() {
+        reply = reply.warn(format!(
+            "Endpoint ignored these unrecognized parameters of config: [{}]",
+            unknown.join(" ")
+        ));
+    }
+    tuning.apply(&mut entry, call.ttl)?;
+    put(call, &entry)?;
+    Ok(reply)
+}
+
+/// The record goes at once, and with it the path; what the mount has stored is worked off by a
+/// job, which the next leader continues.
+fn disable(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Error> {
+    let path = normalise(path)?;
+    if is_built_in(table, &path) {
+        let auth = if table == Table::Auth { "auth/" } else { "" };
+        return Err(Error::BadRequest(format!("cannot unmount \"{auth}{path}\"")));
+    }
+    let Some(entry) = get(call, table, &path)? else {
+        return Ok(Reply::default());
+    };
+    call.storage.delete(&key(table, &path))?;
+    let job = Job { kind: JobKind::Unmount { entry } };
+    job.file(call.rng, &mut call.storage)?;
+    Ok(Reply::default())
+}
+
+/// All mounts of a table, sorted by path; the table is noted, so that two that would overlap
+/// cannot both be mounted.
+pub(super) fn entries(call: &mut Call<'_, Node>, table: Table) -> Result<Vec<MountEntry>, Error> {
+    let directory = table.directory().strip_prefix(CORE).unwrap_or_default();
+    let mut entries = Vec::new();
+    for name in call.storage.list(directory)? {
+        let path = Table::path_of(&name);
+        if let Some(entry) = get(call, table, &path)? {
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+pub(super) fn get(
+    call: &mut Call<'_, Node>,
+    table: Table,
+    path: &str,
+) -> Result<Option<MountEntry>, Error> {
+    let entry = call.storage.get_shared::<MountEntry>(&key(table, path))?;
+    Ok(entry.map(|entry| MountEntry::clone(&entry)))
+}
+
+pub(super) fn put(call: &mut Call<'_, Node>, entry: &MountEntry) -> Result<(), Error> {
+    call.storage.put(&key(entry.table, &entry.path), entry)
+}
+
+/// Below `core/`, which is this engine's scope.
+pub(super) fn key(table: Table, path: &str) -> String {
+    let key = table.key(path);
+    key.strip_prefix(CORE).map(str::to_owned).unwrap_or(key)
+}
+
+/// One slash at the end, none in front.
+///
+/// # Errors
+/// Where nothing is left, or the path has segments that would not be reached.
+pub(super) fn normalise(path: &str) -> Result<String, Error> {
+    let path = path.trim_matches('/');
+    if path.is_empty() {
+        return Err(Error::bad_request("the path of a mount must not be empty"));
+    }
+    crate::txn::check_path(path)?;
+    if path.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Error::bad_request("the path of a mount must hold no white space"));
+    }
+    Ok(format!("{path}/"))
+}
+
+pub(super) fn is_built_in(table: Table, path: &str) -> bool {
+    match table {
+        Table::Auth => path == "token/",
+        Table::Secret => RESERVED.contains(&path),
+    }
+}
+
+/// As `sys/mounts` shows it.
+pub(super) fn describe(entry: &MountEntry) -> Value {
+    let config = &entry.config;
+    let mut shown = Map::new();
+    shown.insert("default_lease_ttl".into(), config.default_lease_ttl.into());
+    shown.insert("max_lease_ttl".into(), config.max_lease_ttl.into());
+    shown.insert("force_no_cache".into(), config.force_no_cache.into());
+    for (name, list) in [
+        ("audit_non_hmac_request_keys", &config.audit_non_hmac_request_keys),
+        ("audit_non_hmac_response_keys", &config.audit_non_hmac_response_keys),
+        ("passthrough_request_headers", &config.passthrough_request_headers),
+        ("allowed_response_headers", &config.allowed_response_headers),
+        ("allowed_managed_keys", &config.allowed_managed_keys),
+        ("delegated_auth_accessors", &config.delegated_auth_accessors),
+    ] {
+        if !list.is_empty() {
+            shown.insert(name.into(), list.clone().into());
+        }
+    }
+    for (name, text) in [
+        ("listing_visibility", &config.listing_visibility),
+        ("identity_token_key", &config.identity_token_key),
+        ("token_type", &config.token_type),
+    ] {
+        if !text.is_empty() {
+            shown.insert(name.into(), text.clone().into());
+        }
+    }
+    if let Some(lockout) = &config.user_lockout_config {
+        shown.insert("user_lockout_config".into(), Value::Object(lockout.clone()));
+    }
+    json!({
+        "type": entry.kind,
+        "description": entry.description,
+        "accessor": entry.accessor,
+        "config": shown,
+        "external_entropy_access": entry.external_entropy_access,
+        "local": entry.local,
+        "options": options(entry),
+        "plugin_version": entry.config.plugin_version,
+        "running_plugin_version": RUNNING_VERSION,
+        "running_sha256": "",
+        "seal_wrap": entry.seal_wrap,
+        "uuid": entry.uuid,
+    })
+}
+
+/// An object where there are none too: consul-template stops at anything else.
+pub(super) fn options(entry: &MountEntry) -> Value {
+    let options = entry.options.iter();
+    Value::Object(options.map(|(name, value)| (name.clone(), value.clone().into())).collect())
+}
+
+/// `kv-v2` and its like are a kind and an option.
+fn resolve_kind(
+    table: Table,
+    asked: &str,
+    options: &mut BTreeMap<String, String>,
+) -> Result<String, Error> {
+    let version = match (table, asked) {
+        (Table::Secret, "kv-v1" | "generic") => Some("1"),
+        (Table::Secret, "kv-v2") => Some("2"),
+        _ => None,
+    };
+    if let Some(version) = version {
+        options.insert("version".into(), version.into());
+        return Ok("kv".into());
+    }
+    let kinds = match table {
+        Table::Auth => auth::KINDS,
+        Table::Secret => engines::KINDS,
+    };
+    if asked.is_empty() {
+        return Err(Error::bad_request("backend type must be specified as a string"));
+    }
+    if !kinds.contains(&asked) {
+        return Err(Error::BadRequest(format!("plugin not found in the catalog: {asked}")));
+    }
+    if asked == "kv" && table == Table::Secret {
+        let version = options.entry("version".into()).or_insert_with(|| "1".into());
+        if !matches!(version.as_str(), "1" | "2") {
+            return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
+        }
+    }
+    Ok(asked.to_owned())
+}
+
+/// The scope of `sys/`, below the namespace.
+const CORE: &str = "core/";
+
+/// Paths of secrets engines that are always there, or are another URL space.
+const RESERVED: &[&str] = &["audit/", "auth/", "cubbyhole/", "identity/", "sys/"];
+
+const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Txn, Write, decode};
+use crate::key::Key;
+use crate::record::Revision;
+use crate::request::Error;
+use crate::secret::Secret;
+
+/// The part of a [`Txn`] that one mount may touch: a mount cannot name another's keys.
+pub struct Scope<'t> {
+    txn: &'t mut Txn,
+    prefix: &'t str,
+}
+
+impl<'t> Scope<'t> {
+    pub(super) fn new(txn: &'t mut Txn, prefix: &'t str) -> Self {
+        Self { txn, prefix }
+    }
+
+    /// # Errors
+    /// Where the path leaves the mount or ends in a slash, or the value cannot be serialized.
+    pub fn put<T: Serialize>(&mut self, path: &str, value: &T) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(value).map_err(Error::internal)?;
+        self.put_bytes(path, Secret::new(bytes))
+    }
+
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_bytes(&mut self, path: &str, value: Secret<Vec<u8>>) -> Result<(), Error> {
+        let key = self.key(path)?;
+        self.txn.write(key, Write::Put(value));
+        Ok(())
+    }
+
+    /// What is not there is no error.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn delete(&mut self, path: &str) -> Result<(), Error> {
+        let key = self.key(path)?;
+        self.txn.write(key, Write::Delete);
+        Ok(())
+    }
+
+    /// Sees this transaction's own writes, and notes the revision that it saw.
+    ///
+    /// # Errors
+    /// As [`Self::put`], or where the store cannot be read.
+    pub fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<Option<T>, Error> {
+        let key = self.key(path)?;
+        self.txn.get(key)?.as_ref().map(decode).transpose()
+    }
+
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_bytes(&mut self, path: &str) -> Result<Option<Secret<Vec<u8>>>, Error> {
+        let key = self.key(path)?;
+        self.txn.get(key)
+    }
+
+    /// As [`Self::get`], for what is read often and seldom written: the parsed value is kept
+    /// while its revision stands.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_shared<T>(&mut self, path: &str) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = self.key(path)?;
+        self.txn.get_shared(key)
+    }
+
+    /// The names in a directory, sorted: those of directories below it end in a slash.
+    ///
+    /// `directory` may have a trailing slash or none; empty is the scope's top.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn list(&mut self, directory: &str) -> Result<Vec<String>, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.names(&directory)
+    }
+
+    /// The revision of a directory, not noted: for caches that are checked by it.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn directory_revision(&mut self, directory: &str) -> Result<Revision, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.directory_revision(&directory)
+    }
+
+    /// As [`Self::list`], not noted: for caches that are checked by the directory's revision.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.peek_names(&directory)
+    }
+
+    /// A narrower scope. `below` ends in a slash.
+    pub fn narrow<R>(&mut self, below: &str, then: impl FnOnce(&mut Scope<'_>) -> R) -> R {
+        let prefix = format!("{}{below}", self.prefix);
+        then(&mut Scope { txn: self.txn, prefix: &prefix })
+    }
+
+    fn directory(&self, directory: &str) -> Result<String, Error> {
+        let directory = directory.trim_end_matches('/');
+        check_path(directory)?;
+        let slash = if directory.is_empty() { "" } else { "/" };
+        Ok(format!("{}{directory}{slash}", self.prefix))
+    }
+
+    fn key(&self, path: &str) -> Result<Key, Error> {
+        check_path(path)?;
+        if path.is_empty() || path.ends_with('/') {
+            return Err(Error::bad_request("cannot write to a path ending in '/'"));
+        }
+        Ok(Key::new(format!("{}{path}", self.prefix)))
+    }
+}
+
+/// Refuses what would name something else than it seems to.
+///
+/// # Errors
+/// [`Error::BadRequest`], with the path.
+pub fn check_path(path: &str) -> Result<(), Error> {
+    let strange = |segment: &str| matches!(segment, "." | "..");
+    if path.split('/').any(strange) || path.starts_with('/') || path.contains("//") {
+        return Err(Error::BadRequest(format!("path leaves its mount: {path:?}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,2 @@
+mod mounts;
+mod policies;

@@ -1,0 +1,206 @@
+//! What the pipeline promises of every request, shown with an engine made for the test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
+use strongroom::request::{Error, Operation, Reply};
+
+use crate::harness::{Server, data};
+
+#[test]
+fn write_is_one_entry_and_read_is_none() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    let before = server.entries();
+    server.write("box/item/a/b", &json!({"value": 1})).unwrap();
+    assert_eq!(data(server.read("box/item/a/b").unwrap())["value"], 1);
+    assert_eq!(server.entries() - before, 1);
+}
+
+#[test]
+fn read_then_write_runs_again_when_the_read_is_stale() {
+    let server = Server::with_mounts(vec![("count/", counter())]);
+    let rival = server.start(Operation::Update, "count/up", &Value::Null, &server.root);
+    let rival = std::sync::Mutex::new(Some(Box::pin(rival)));
+    server.log.before_next_proposal(move |_| {
+        let rival = rival.lock().unwrap().take().unwrap();
+        futures_util::FutureExt::now_or_never(rival).unwrap().unwrap();
+    });
+    server.audited();
+    let reply = data(server.write("count/up", &json!({})).unwrap());
+    assert_eq!((reply["count"].clone(), reply["run"].clone()), (json!(2), json!(3)));
+    let lines = server.audited();
+    let twice = ["update count/up: allowed", "update count/up: allowed", "replied", "replied"];
+    assert_eq!(lines, twice, "each request is audited once on each side");
+}
+
+#[test]
+fn change_of_leader_fences_the_request() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    server.log.before_next_proposal(|log| log.change_leadership());
+    let outcome = server.write("box/item/a", &json!({"value": 1}));
+    assert!(matches!(outcome, Err(Error::NotActive)), "{outcome:?}");
+    assert!(matches!(server.read("box/item/a"), Err(Error::NotFound)));
+}
+
+#[test]
+fn sixty_four_writers_of_one_record_see_no_error_and_lose_no_update() {
+    let server = Server::with_mounts(vec![("count/", counter())]);
+    let writers =
+        (0..64).map(|_| server.start(Operation::Update, "count/slow", &Value::Null, &server.root));
+    let outcomes = server.block_on(futures_util::future::join_all(writers));
+    for outcome in &outcomes {
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    assert_eq!(data(server.read("count/up").unwrap())["count"], 64);
+}
+
+#[test]
+fn listing_shows_records_and_directories_and_both_go_with_the_last_record() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    for path in ["a", "a/b", "c/d/e", "c/f"] {
+        server.write(&format!("box/item/{path}"), &json!({"value": 1})).unwrap();
+    }
+    let list = |path: &str| match server.list(&format!("box/item/{path}")) {
+        Ok(reply) => data(reply)["keys"].to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(list(""), r#"["a","a/","c/"]"#);
+    assert_eq!(list("c/"), r#"["d/","f"]"#);
+    server.delete("box/item/c/d/e").unwrap();
+    assert_eq!(list("c/"), r#"["f"]"#);
+    server.delete("box/item/c/f").unwrap();
+    server.delete("box/item/a").unwrap();
+    assert_eq!(list(""), r#"["a/"]"#);
+    server.delete("box/item/a/b").unwrap();
+    assert_eq!(list(""), "[]");
+}
+
+#[test]
+fn path_cannot_leave_its_mount() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    for path in ["box/item/..", "box/item/a/../../x", "box/item/./a", "box/item/a//b"] {
+        let outcome = server.write(path, &json!({"value": 1}));
+        assert!(matches!(outcome, Err(Error::BadRequest(_))), "{path}: {outcome:?}");
+    }
+}
+
+#[test]
+fn both_sides_of_every_outcome_are_audited() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    server.write("box/item/a", &json!({"value": 1})).unwrap();
+    server.read("box/item/none").unwrap_err();
+    server.read("elsewhere/x").unwrap_err();
+    server.send(Operation::Read, "box/item/a", &Value::Null, "wrong").unwrap_err();
+    assert_eq!(
+        server.audited(),
+        [
+            "update box/item/a: allowed",
+            "replied",
+            "read box/item/none: allowed",
+            "not found",
+            "read elsewhere/x: allowed",
+            "no handler for route \"elsewhere/x\". route entry not found.",
+            "read box/item/a: permission denied",
+            "permission denied",
+        ]
+    );
+}
+
+#[test]
+fn stranger_cannot_tell_a_missing_path_from_a_forbidden_one() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    for path in ["box/item/a", "box/no/such/route", "elsewhere"] {
+        for token in ["", "wrong"] {
+            let outcome = server.send(Operation::Read, path, &Value::Null, token);
+            assert!(matches!(outcome, Err(Error::Denied)), "{path}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_runs_that_audit_did_not_take() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    let before = server.entries();
+    server.audit.break_after(0);
+    let outcome = server.write("box/item/a", &json!({"value": 1}));
+    assert!(matches!(outcome, Err(Error::Internal(_))), "{outcome:?}");
+    assert_eq!(server.entries(), before);
+}
+
+/// As in Vault: the write stands, and the caller is told of a failure.
+#[test]
+fn nothing_is_answered_that_audit_did_not_take() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    let before = server.entries();
+    server.audit.break_after(1);
+    let outcome = server.write("box/item/a", &json!({"value": 1}));
+    assert!(matches!(outcome, Err(Error::Internal(_))), "{outcome:?}");
+    assert_eq!(server.entries(), before + 1);
+}
+
+/// An engine that keeps what it is given.
+fn storage_box() -> Arc<dyn Mount> {
+    let route = Route::new("item/{path...}", "Keep something.")
+        .read(read_item)
+        .list(list_items)
+        .write(write_item)
+        .delete(delete_item);
+    Engine::new("box", "", [route]).unwrap().mount(()).into()
+}
+
+fn item(call: &Call<'_>) -> String {
+    call.request.path.strip_prefix("box/").unwrap().to_owned()
+}
+
+async fn read_item(call: &mut Call<'_>, _: AnyParams) -> Result<Reply, Error> {
+    let path = item(call);
+    call.storage.get(&path)?.map(Reply::data).ok_or(Error::NotFound)
+}
+
+async fn list_items(call: &mut Call<'_>, _: AnyParams) -> Result<Reply, Error> {
+    let path = item(call);
+    let keys = call.storage.list(&path)?;
+    Ok(Reply::data(serde_json::Map::from_iter([("keys".to_owned(), keys.into())])))
+}
+
+async fn write_item(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
+    let path = item(call);
+    call.storage.put(&path, &input.0)?;
+    Ok(Reply::default())
+}
+
+async fn delete_item(call: &mut Call<'_>, _: AnyParams) -> Result<Reply, Error> {
+    let path = item(call);
+    call.storage.delete(&path)?;
+    Ok(Reply::default())
+}
+
+/// An engine whose state counts how often its handler ran.
+fn counter() -> Arc<dyn Mount> {
+    let routes = [
+        Route::new("up", "Count.").write(count_up).read(read_count),
+        Route::new("slow", "Count, letting others run meanwhile.").write(count_slowly),
+    ];
+    Engine::new("count", "", routes).unwrap().mount(AtomicU64::new(0)).into()
+}
+
+async fn count_up(call: &mut Call<'_, AtomicU64>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::Relaxed) + 1;
+    let count = call.storage.get::<u64>("count")?.unwrap_or_default() + 1;
+    call.storage.put("count", &count)?;
+    Reply::of(&json!({"count": count, "run": run}))
+}
+
+async fn count_slowly(call: &mut Call<'_, AtomicU64>, _: NoParams) -> Result<Reply, Error> {
+    let count = call.storage.get::<u64>("count")?.unwrap_or_default() + 1;
+    tokio::task::yield_now().await;
+    call.storage.put("count", &count)?;
+    Ok(Reply::default())
+}
+
+async fn read_count(call: &mut Call<'_, AtomicU64>, _: NoParams) -> Result<Reply, Error> {
+    let count = call.storage.get::<u64>("count")?.unwrap_or_default();
+    Reply::of(&json!({ "count": count }))
+}
