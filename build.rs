@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     protos.sort();
     let descriptors = protox::compile(&protos, ["proto"])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").skip_debug(WITH_SECRETS).compile_fds(descriptors)?;
 
     // Of `Vec`s, unlike the others, because these are zeroed when dropped.
     let descriptors = protox::compile([PathBuf::from(WITH_KEYS)], ["proto"])?;
@@ -30,3 +30,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Holds the messages that carry keys in clear.
 const WITH_KEYS: &str = "proto/seal.proto";
+
+/// Carry tokens, and what is read and written: `src/proto.rs` shows nothing of them.
+const WITH_SECRETS: [&str; 7] = [
+    ".strongroom.forward.Answer",
+    ".strongroom.forward.Auth",
+    ".strongroom.forward.Error",
+    ".strongroom.forward.RawBody",
+    ".strongroom.forward.Reply",
+    ".strongroom.forward.Request",
+    ".strongroom.forward.WrapInfo",
+];

@@ -11,13 +11,14 @@ fn main() -> ExitCode {
     // First of all, before there is a secret to protect.
     let protected = crypto::protect_process_memory();
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    // Standard error is not locked: the log goes there too, from other threads.
+    let (stdin, stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
     let mut io = Io {
         is_output_terminal: stdout.is_terminal(),
         is_input_terminal: stdin.is_terminal(),
         input: &mut stdin.lock(),
         output: &mut io::BufWriter::new(stdout.lock()),
-        errors: &mut stderr.lock(),
+        errors: &mut stderr,
     };
     if let Err(error) = protected {
         io.warn(&format!("memory may be written to core dumps: {error}"));

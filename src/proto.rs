@@ -19,6 +19,22 @@ pub mod cluster {
     tonic::include_proto!("strongroom.cluster");
 }
 
+/// Clients' requests on their way to the active node.
+pub mod forward {
+    tonic::include_proto!("strongroom.forward");
+
+    macro_rules! show_nothing {
+        ($($message:ident)*) => {$(
+            impl std::fmt::Debug for $message {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str(concat!(stringify!($message), "(..)"))
+                }
+            }
+        )*};
+    }
+    show_nothing!(Answer Auth Error RawBody Reply Request WrapInfo);
+}
+
 /// The replicated log's entries.
 pub mod log {
     tonic::include_proto!("strongroom.log");

@@ -2,12 +2,16 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
+use tracing_subscriber::EnvFilter;
+
 use crate::cli::env::Env;
 use crate::cli::failure::Failure;
 use crate::cli::io::Io;
 use crate::cli::server::Args;
+use crate::config::sockaddr::Interface;
+use crate::config::{Config, LogFormat};
 use crate::secret::Secret;
-use crate::server::{Dev, DevServer, start_dev};
+use crate::server::{self, Dev, DevServer, start_dev};
 
 /// Returns when the server has ended.
 ///
@@ -19,9 +23,38 @@ pub fn run(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::local(format!("the runtime cannot start: {error}")))?;
     if args.dev {
+        start_log(args.log_level.as_deref().unwrap_or("info"), false);
         return runtime.block_on(run_dev(args, env, io));
     }
-    Err(Failure::local("must specify at least one config path using -config"))
+    if args.config.is_empty() {
+        return Err(Failure::local("must specify at least one config path using -config"));
+    }
+    let interfaces =
+        Interface::all().map_err(|error| Failure::local(format!("network interfaces: {error}")))?;
+    let variable = |name: &str| env.plain(name).map(str::to_owned);
+    let loaded = Config::load(&args.config, &variable, &interfaces);
+    let (config, warnings) = loaded
+        .map_err(|errors| Failure::local(format!("the configuration cannot be used:\n{errors}")))?;
+    let level = format!("{:?}", config.settings.log_level).to_lowercase();
+    let json = args
+        .log_format
+        .as_deref()
+        .map_or(config.settings.log_format == LogFormat::Json, |format| format == "json");
+    start_log(args.log_level.as_deref().unwrap_or(&level), json);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime.block_on(run_node(&config, io))
+}
+
+async fn run_node(config: &Config, io: &mut Io<'_>) -> Result<(), Failure> {
+    let running = server::start(config, VAULT_VERSION)
+        .await
+        .map_err(|error| Failure::local(told(error.as_ref())))?;
+    io.print("==> Strongroom server started! Log data will stream in below:\n")?;
+    io.output.flush()?;
+    running.until_signal().await?;
+    Ok(())
 }
 
 async fn run_dev(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -46,6 +79,15 @@ async fn run_dev(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure>
     announce(&server, io)?;
     server.running.until_signal().await?;
     Ok(())
+}
+
+/// To standard error, where `RUST_LOG` can say more than `log_level`.
+fn start_log(level: &str, json: bool) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},openraft=warn,h2=warn,hyper=warn")));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process keeps the first log: tests do that.
+    drop(if json { log.json().try_init() } else { log.try_init() });
 }
 
 fn announce(server: &DevServer, io: &mut Io<'_>) -> Result<(), Failure> {

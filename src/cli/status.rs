@@ -35,6 +35,10 @@ pub(super) async fn with_leader(
     session: &Session<'_, '_>,
     mut status: Map<String, Value>,
 ) -> Result<Map<String, Value>, Failure> {
+    if status.get("sealed") != Some(&Value::Bool(false)) {
+        status.insert("ha_enabled".into(), is_highly_available(&status).into());
+        return Ok(status);
+    }
     let failed = |error| Failure::during("Error checking leader status", error).exit(LOCAL);
     let request = Request::new(GET, "sys/leader").always_sent();
     let leader = match session.client()?.send(&request).await {
@@ -53,6 +57,14 @@ pub(super) async fn with_leader(
     };
     status.extend(leader.into_iter().filter(|(name, value)| is_known(name, value)));
     Ok(status)
+}
+
+/// A sealed server tells nothing of a leader; that with Raft there is one, its storage tells.
+fn is_highly_available(status: &Map<String, Value>) -> bool {
+    match status.get("ha_enabled") {
+        Some(told) => told == &Value::Bool(true),
+        None => status.get("storage_type") == Some(&Value::from("raft")),
+    }
 }
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
@@ -99,7 +111,7 @@ pub(super) fn rows(status: &Map<String, Value>) -> Vec<(String, String)> {
     if is("removed_from_cluster") {
         push("Removed From Cluster", "true".into());
     }
-    push("HA Enabled", is("ha_enabled").to_string());
+    push("HA Enabled", is_highly_available(status).to_string());
     if is("ha_enabled") && !is("sealed") {
         push_leader(status, &mut rows);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,8 +29,13 @@ use crate::raft::{Lane, NodeInfo, Peers};
 /// Makes and keeps the connections to other nodes.
 pub(super) struct Dialler {
     maker: Arc<Maker>,
-    channels: Mutex<BTreeMap<(u64, Lane), Dialled>>,
+    channels: Mutex<Channels>,
+    /// Which of a node's connections for forwarding is next.
+    turn: AtomicUsize,
 }
+
+/// By node, lane and, where there are several, number.
+type Channels = BTreeMap<(u64, Lane, usize), Dialled>;
 
 struct Dialled {
     address: String,
@@ -63,7 +69,7 @@ impl Dialler {
             forwarding: watch::Sender::new(0),
             removed: watch::Sender::new(false),
         };
-        Self { maker: Arc::new(maker), channels: Mutex::default() }
+        Self { maker: Arc::new(maker), channels: Mutex::default(), turn: AtomicUsize::new(0) }
     }
 
     pub(super) fn removed(&self) -> watch::Receiver<bool> {
@@ -72,16 +78,36 @@ impl Dialler {
 
     /// Ends every connection on which requests are forwarded.
     pub(super) fn close_forwarding(&self) {
-        self.channels().retain(|(_, lane), _| *lane != Lane::Forward);
+        self.channels().retain(|(_, lane, _), _| *lane != Lane::Forward);
         self.maker.forwarding.send_modify(|generation| *generation += 1);
     }
 
     pub(super) fn forget(&self, node: u64) {
-        self.channels().retain(|(of, _), _| *of != node);
+        self.channels().retain(|(of, _, _), _| *of != node);
     }
 
-    fn channels(&self) -> std::sync::MutexGuard<'_, BTreeMap<(u64, Lane), Dialled>> {
+    fn channels(&self) -> std::sync::MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of several connections: one alone would be one task, on one core.
+    pub(super) fn forward_channel(&self, node: u64, info: &NodeInfo) -> Channel {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % FORWARD_CONNECTIONS;
+        self.numbered(node, info, Lane::Forward, turn)
+    }
+
+    fn numbered(&self, node: u64, info: &NodeInfo, lane: Lane, number: usize) -> Channel {
+        let mut channels = self.channels();
+        let key = (node, lane, number);
+        if let Some(known) = channels.get(&key)
+            && known.address == info.cluster_address
+        {
+            return known.channel.clone();
+        }
+        let channel = self.dial(node, &info.cluster_address, lane);
+        let dialled = Dialled { address: info.cluster_address.clone(), channel: channel.clone() };
+        channels.insert(key, dialled);
+        channel
     }
 
     fn dial(&self, node: u64, address: &str, lane: Lane) -> Channel {
@@ -102,16 +128,7 @@ impl Dialler {
 
 impl Peers for Dialler {
     fn channel(&self, node: u64, info: &NodeInfo, lane: Lane) -> Channel {
-        let mut channels = self.channels();
-        if let Some(known) = channels.get(&(node, lane))
-            && known.address == info.cluster_address
-        {
-            return known.channel.clone();
-        }
-        let channel = self.dial(node, &info.cluster_address, lane);
-        let dialled = Dialled { address: info.cluster_address.clone(), channel: channel.clone() };
-        channels.insert((node, lane), dialled);
-        channel
+        self.numbered(node, info, lane, 0)
     }
 }
 
@@ -247,6 +264,7 @@ pub(super) fn exporter<Data>(connection: &rustls::ConnectionCommon<Data>) -> io:
 }
 
 const EXPORTER: &[u8] = b"EXPORTER-strongroom-unsealed";
+const FORWARD_CONNECTIONS: usize = 2;
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// A node whose host has gone is noticed after both.

@@ -5,6 +5,8 @@
 
 mod authority;
 mod dial;
+mod forward;
+mod forwarding;
 mod hello;
 mod identity;
 mod route;
@@ -12,6 +14,8 @@ mod serve;
 mod tls;
 
 pub use authority::{Authority, CertificateError, NodeName, renew_at, validity};
+pub use forward::{ForwardError, Forwarded, Origin, Outcome, Wanted};
+pub use forwarding::ForwardHandler;
 pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};
 pub use serve::RemovedNodes;
@@ -25,8 +29,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::proto::cluster::raft_server::RaftServer;
+use crate::proto::forward::forward_server::ForwardServer;
 use crate::raft::{MESSAGE_BYTES_MAX, Peers, RaftService, Timing};
 use dial::Dialler;
+use forwarding::Forwarding;
 use route::Routes;
 use serve::{Offered, Open, Server};
 use tls::Trust;
@@ -43,6 +49,9 @@ pub struct Cluster {
 /// What a node offers to the others.
 pub struct Services {
     pub raft: RaftService,
+    pub forward: Arc<dyn ForwardHandler>,
+    /// As `RaftLog::applied` tells it.
+    pub applied: watch::Receiver<u64>,
     /// Where what is not raft's runs.
     pub requests: Handle,
 }
@@ -114,9 +123,17 @@ impl Cluster {
         let raft = RaftServer::new(services.raft)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let forwarding = Forwarding {
+            handler: services.forward,
+            applied: services.applied,
+            requests: services.requests.clone(),
+        };
+        let forwarding = ForwardServer::new(forwarding)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let offered = Offered {
             replication: Routes::builder().add(raft).build(),
-            forwarding: None,
+            forwarding: Some(Routes::builder().add(forwarding).build()),
             joining: None,
             requests: services.requests,
         };

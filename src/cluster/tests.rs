@@ -1,3 +1,4 @@
+mod forwarding;
 mod harness;
 mod replication;
 mod trust;

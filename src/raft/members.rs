@@ -104,8 +104,7 @@ impl RaftLog {
     /// # Errors
     /// As the variants of [`MembershipError`] say.
     pub async fn add_learner(&self, id: u64, info: NodeInfo) -> Result<(), MembershipError> {
-        self.raft.add_learner(id, info, false).await.map_err(membership_error)?;
-        Ok(())
+        self.settled(async || self.raft.add_learner(id, info.clone(), false).await.map(drop)).await
     }
 
     /// Gives a learner a vote once it has caught up, and takes `replaced` out in the same change.
@@ -236,8 +235,24 @@ impl RaftLog {
     }
 
     async fn change(&self, changes: ChangeMembers<u64, NodeInfo>) -> Result<(), MembershipError> {
-        self.raft.change_membership(changes, false).await.map_err(membership_error)?;
-        Ok(())
+        let change = async || self.raft.change_membership(changes.clone(), false).await.map(drop);
+        self.settled(change).await
+    }
+
+    /// Waits for the change before, and for a new leader's first entry.
+    async fn settled(
+        &self,
+        change: impl AsyncFn() -> Result<(), RaftError<TypeConfig, ClientWriteError<TypeConfig>>>,
+    ) -> Result<(), MembershipError> {
+        let deadline = Instant::now() + self.options.timing.election_max * 4;
+        loop {
+            match change().await.map_err(membership_error) {
+                Err(MembershipError::InProgress) if Instant::now() < deadline => {
+                    tokio::time::sleep(IN_PROGRESS_RETRY).await;
+                }
+                done => return done,
+            }
+        }
     }
 }
 
@@ -254,6 +269,8 @@ fn membership_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) 
         RaftError::Fatal(fatal) => MembershipError::Stopped(fatal.to_string()),
     }
 }
+
+const IN_PROGRESS_RETRY: Duration = Duration::from_millis(10);
 
 /// Entries that a new voter may lack: it gets them while the change is committed.
 const CAUGHT_UP: u64 = 1000;

@@ -4,11 +4,13 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
+use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
 use crate::record::{Applied, SystemKey};
 use crate::request::Error;
@@ -29,6 +31,13 @@ pub struct Identity {
     pub cluster_name: String,
     /// The Vault version that clients are told.
     pub version: String,
+}
+
+/// The key that other nodes' certificates are signed with.
+#[derive(Deserialize, Serialize)]
+struct Authority {
+    /// PEM.
+    key: String,
 }
 
 pub struct Control {
@@ -82,7 +91,8 @@ impl Control {
         if self.cluster()?.is_some() {
             return Err(Error::bad_request(ALREADY));
         }
-        self.consensus.initialize().await.map_err(Error::internal)?;
+        let cluster = self.new_cluster();
+        let founded = self.consensus.initialize(&cluster.id).await?;
         let made = seal::initialise(self.rng.as_ref(), self.clock.now(), &configuration);
         // A barrier of its own: the node itself stays sealed until it is given shares.
         let barrier = Barrier::new(self.rng.clone());
@@ -93,7 +103,12 @@ impl Control {
             return Err(Error::bad_request(ALREADY));
         }
         let root_token = write_first_records(&mut txn, self.rng.as_ref(), root_token)?;
-        txn.put_system(SystemKey::Cluster, self.new_cluster().encode_to_vec().into());
+        if let Some(founded) = founded {
+            let key = Authority { key: founded.authority_key.expose().clone() };
+            txn.scope(ROOT_NAMESPACE).put("core/cluster/authority", &key)?;
+            txn.put_system(SystemKey::CaCertificates, founded.certificates);
+        }
+        txn.put_system(SystemKey::Cluster, cluster.encode_to_vec().into());
         for (key, record) in made.records {
             txn.put_system(key, record);
         }
@@ -102,7 +117,7 @@ impl Control {
         match self.log.propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::LeadershipLost),
+            Applied::Fenced => return Err(Error::NotActive),
         }
         let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
         let shares = made.shares.iter().map(text);

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::consensus::Alone;
 use super::control::Identity;
-use super::running::Running;
+use super::running::{Doors, Running};
 use super::{Node, Parts};
+use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
 use crate::http::{Address, ListenerSettings, TlsSettings};
@@ -43,13 +44,17 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
     let scheme = if dev.tls.is_some() { "https" } else { "http" };
     let mut listener = ListenerSettings::new(Address::Tcp(dev.listen));
     listener.tls = dev.tls;
+    let doors = Doors::bind(vec![listener], &rng).await?;
+    let address = doors.address().unwrap_or(dev.listen);
+    let address = format!("{scheme}://{address}");
     let identity = Identity {
-        api_address: format!("{scheme}://{}", dev.listen),
+        api_address: address.clone(),
         cluster_address: String::new(),
         cluster_name: "strongroom-dev".into(),
         version: dev.version,
     };
     let parts = Parts {
+        barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),
         identity,
@@ -63,11 +68,9 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
     let unseal = Unseal::Share(Secret::new(share.hex.expose().clone()));
     node.control.unseal(unseal).await?;
     mount_kv(&node, &made.root_token, dev.kv_v1).await?;
-    let running = Running::start(node, vec![listener], rng).await?;
-    let address = running.address().map(|address| format!("{scheme}://{address}"));
     Ok(DevServer {
-        address: address.unwrap_or_default(),
-        running,
+        address,
+        running: Running::new(node, doors),
         unseal_key: share.base64,
         root_token: made.root_token,
     })

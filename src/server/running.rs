@@ -1,16 +1,54 @@
 //! A node behind its listeners, until it is told to end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::consensus::Role;
-use super::service::Shared;
+use super::service::Entrance;
 use super::{Node, Tasks, run_workers};
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
+
+/// Listeners that are bound, behind which a node will be.
+#[derive(Default)]
+pub struct Doors {
+    listeners: Vec<Listener>,
+    entrance: Entrance,
+}
+
+impl Doors {
+    /// # Errors
+    /// Where a listener cannot start; those before it are ended again.
+    pub async fn bind(
+        settings: Vec<ListenerSettings>,
+        rng: &Arc<dyn Rng>,
+    ) -> Result<Self, StartError> {
+        let mut doors = Self::default();
+        for settings in settings {
+            let handler: Arc<dyn Handler> = Arc::new(doors.entrance.clone());
+            let clock = Arc::new(SystemClock);
+            doors.listeners.push(Listener::start(settings, handler, clock, rng.clone()).await?);
+        }
+        Ok(doors)
+    }
+
+    /// For what other nodes forward.
+    pub fn entrance(&self) -> Entrance {
+        self.entrance.clone()
+    }
+
+    /// Of the first TCP listener, with the port that was given.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener.address() {
+            BoundAddress::Tcp(address) => Some(*address),
+            BoundAddress::Unix(_) => None,
+        })
+    }
+}
 
 pub struct Running {
     pub node: Node,
@@ -19,27 +57,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// # Errors
-    /// Where a listener cannot start; those before it are ended again.
-    pub async fn start(
-        node: Node,
-        settings: Vec<ListenerSettings>,
-        rng: Arc<dyn Rng>,
-    ) -> Result<Self, StartError> {
-        let mut listeners = Vec::new();
-        for settings in settings {
-            let handler: Arc<dyn Handler> = Arc::new(Shared(node.service.clone()));
-            let clock = Arc::new(SystemClock);
-            listeners.push(Listener::start(settings, handler, clock, rng.clone()).await?);
-        }
+    /// Lets requests in.
+    pub fn new(node: Node, doors: Doors) -> Self {
+        let Doors { listeners, entrance } = doors;
         let tasks = Tasks::default();
         tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
-        Ok(Self { node, listeners, tasks })
-    }
-
-    /// Of the first listener, with the port that was given.
-    pub fn address(&self) -> Option<&BoundAddress> {
-        self.listeners.first().map(Listener::address)
+        entrance.open(node.service.clone());
+        Self { node, listeners, tasks }
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates again.
@@ -50,8 +74,14 @@ impl Running {
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut stopped = self.node.control.consensus.stopped();
         loop {
             tokio::select! {
+                Ok(reason) = stopped.wait_for(Option::is_some) => {
+                    let reason = reason.clone().unwrap_or_default();
+                    tracing::error!(reason, "replication has stopped: the node ends");
+                    return Err(std::io::Error::other(reason));
+                }
                 _ = hang_up.recv() => self.reload(),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
@@ -87,6 +117,7 @@ impl Running {
         }
         self.tasks.abort();
         self.node.control.barrier.close();
+        self.node.control.consensus.shut_down().await;
     }
 }
 

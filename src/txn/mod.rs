@@ -284,5 +284,8 @@ impl Snapshot for NoStorage {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &Secret<Vec<u8>>) -> Result<T, Error> {
-    serde_json::from_slice(bytes.expose()).map_err(Error::internal)
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes.expose());
+    // What was stored was accepted: the listener bounds how deep a body may be.
+    deserializer.disable_recursion_limit();
+    T::deserialize(&mut deserializer).map_err(Error::internal)
 }

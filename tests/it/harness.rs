@@ -189,7 +189,8 @@ pub(crate) fn data(reply: Reply) -> Map<String, Value> {
     }
 }
 
-/// An outcome as one line, for tables: status, then data, warnings or the error's text.
+/// An outcome as one line, for tables: status, then data, warnings or the error's text. An empty
+/// reply is 204 here; that HTTP makes 404 of one to a read or a list is its own matter.
 pub(crate) fn line(outcome: Result<Reply, Error>) -> String {
     let (status, reply) = match outcome {
         Ok(reply) => (200, reply),

@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
     ("raft", &["clock", "log", "proto", "record", "store"]),
-    ("cluster", &["clock", "log", "proto", "raft", "rng", "secret"]),
+    ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
     ("txn", &["clock", "key", "record", "request", "secret"]),
     (
         "barrier",

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::*;
-use crate::log::ReplicatedLog as _;
+use crate::log::{BoxFuture, ReplicatedLog as _};
 pub(super) use crate::raft::tests::put as entry;
 use crate::raft::*;
 use crate::record::{Applied, Record, StoredKey};
+use crate::request::{Body, Reply};
 use crate::rng::SystemRng;
 
 pub(super) const CLUSTER: &str = "3f1c";
@@ -34,6 +35,9 @@ pub(super) struct Node {
     pub(super) state: Arc<MemoryStateStore>,
     pub(super) info: NodeInfo,
     pub(super) cut: Arc<Cut>,
+    pub(super) key: Arc<Key>,
+    /// Forwarded requests that have arrived.
+    pub(super) handled: watch::Sender<u32>,
     log: MemoryLogStore,
     stop: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
@@ -64,6 +68,25 @@ impl UnsealedProof for Key {
 
     fn verify(&self, exporter: &[u8; 32], role: Role, ends: Ends, mac: &[u8; 32]) -> bool {
         self.prove(exporter, role, ends).is_some_and(|own| own == *mac)
+    }
+}
+
+/// Answers with the path, or never.
+struct Echo(watch::Sender<u32>);
+
+impl ForwardHandler for Echo {
+    fn handle(&self, forwarded: Forwarded) -> BoxFuture<'static, Outcome> {
+        self.0.send_modify(|count| *count += 1);
+        Box::pin(async move {
+            match forwarded.request.path.as_str() {
+                "wait" => std::future::pending().await,
+                "standby" => Outcome::NotActive,
+                path => {
+                    let body = Body::Bare(path.into());
+                    Outcome::Answered(Ok(Reply { body, ..Reply::default() }))
+                }
+            }
+        })
     }
 }
 
@@ -135,9 +158,9 @@ impl World {
             api_address: format!("https://{name}:8200"),
         };
         let cut = Arc::new(Cut::default());
-        let proof = Arc::new(Key(Mutex::new(Some(1))));
+        let key = Arc::new(Key(Mutex::new(Some(1))));
         let timing = self.options.timing;
-        let cluster = Cluster::new(identity.clone(), proof, cut.clone(), &timing).unwrap();
+        let cluster = Cluster::new(identity.clone(), key.clone(), cut.clone(), &timing).unwrap();
         let cluster = Arc::new(cluster);
         let state = Arc::new(MemoryStateStore::default());
         let parts = Parts {
@@ -150,7 +173,13 @@ impl World {
         };
         let raft = Arc::new(RaftLog::start(parts).await.unwrap());
         let (stop, stopping) = watch::channel(false);
-        let services = Services { raft: raft.service(), requests: Handle::current() };
+        let handled = watch::Sender::new(0);
+        let services = Services {
+            raft: raft.service(),
+            forward: Arc::new(Echo(handled.clone())),
+            applied: raft.applied(),
+            requests: Handle::current(),
+        };
         let serving = cluster.clone();
         // On raft's own runtime, whose sockets are not this one's.
         let listener = listener.into_std().unwrap();
@@ -158,7 +187,7 @@ impl World {
             let listener = TcpListener::from_std(listener).unwrap();
             serving.serve(listener, services, stopping).await;
         });
-        let node = Node { raft, cluster, state, info, cut, log, stop, server };
+        let node = Node { raft, cluster, state, info, cut, key, handled, log, stop, server };
         self.nodes.insert(name, node);
     }
 

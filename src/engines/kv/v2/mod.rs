@@ -11,6 +11,7 @@ mod versions;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::framework::{AnyParams, Call, Engine, Overlap, Route};
 use crate::request::{Error, Operation, Reply};
@@ -54,7 +55,7 @@ pub fn engine() -> Result<Engine, Overlap> {
 }
 
 async fn exists(call: &mut Call<'_>, input: AnyParams) -> Result<bool, Error> {
-    let path = input.0.get("path").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let path = input.0.get("path").and_then(Value::as_str).unwrap_or_default();
     Ok(secret::Secret::load(call, path)?.is_some())
 }
 
@@ -67,7 +68,7 @@ struct AtPath {
 
 /// What was meant for version 1, as clients send it that do not know the mount's version.
 async fn wrong_path(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
-    let path = input.0.get("path").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let path = input.0.get("path").and_then(Value::as_str).unwrap_or_default();
     let (command, below) = match call.request.operation {
         Operation::List => ("list", "metadata"),
         Operation::Delete => ("delete", "data"),
@@ -80,10 +81,9 @@ async fn wrong_path(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Erro
          API endpoints to use. If using the Vault CLI, use 'vault kv {command}' for this \
          operation."
     ));
-    Err(Error::NotFoundWith(Box::new(reply.warn(format!(
-        "The path on this mount is {:?}.",
-        call.mount.path.clone() + below + "/" + path
-    )))))
+    let right = format!("{}{below}/{path}", call.mount.path);
+    let reply = reply.warn(format!("The path on this mount is {right:?}."));
+    Err(Error::NotFoundWith(Box::new(reply)))
 }
 
 /// Where something is to be read.
