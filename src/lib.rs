@@ -26,6 +26,8 @@ pub mod mount;
 
 // State.
 pub mod barrier;
+pub mod expiry;
+pub mod job;
 pub mod key;
 pub mod log;
 pub mod proto;
