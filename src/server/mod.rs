@@ -10,7 +10,7 @@ pub use consensus::{Alone, Consensus, Leader, Progress, Role};
 pub use control::{Control, Identity};
 pub use service::{Service, Shared};
 pub use tasks::Tasks;
-pub use workers::run_workers;
+pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Tokens as clients see them: creation, lookup, renewal, revocation, expiry.
 
 mod create;
+mod expiry;
 mod lookup;
 mod renew;
 mod revoke;
