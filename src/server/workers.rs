@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::consensus::Role;
 use super::control::Control;
+use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
 use crate::sys::{expiry, jobs};
@@ -47,32 +48,45 @@ async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends tokens and leases whose time is over, until none is left. One that cannot be ended is
-/// found by ending them one by one, and postponed.
+/// Ends tokens and leases whose time is over, until none is left.
 ///
 /// # Errors
 /// Where this node no longer leads, or the store cannot be read.
 pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
-    let mut batch = expiry::BATCH_MAX;
     loop {
-        match pipeline.internal(|txn| expiry::step(txn, batch)).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(
-                error @ (Error::LeadershipLost
-                | Error::Sealed
-                | Error::Unavailable(_)
-                | Error::DiskFull
-                | Error::Conflict),
-            ) => return Err(error),
-            Err(_) if batch > 1 => batch = 1,
-            Err(error) => {
-                tracing::warn!(%error, "something due could not be ended and is tried later");
-                pipeline.internal(expiry::postpone).await?;
-                batch = expiry::BATCH_MAX;
+        let due = pipeline.internal(expiry::due).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for batch in due.chunks(expiry::BATCH_MAX) {
+            match pipeline.internal(|txn| expiry::end(txn, batch)).await {
+                Ok(()) => {}
+                Err(error) if is_of_node(&error) => return Err(error),
+                // One of them at least cannot be ended: the others are.
+                Err(_) => end_each(pipeline, batch).await?,
             }
         }
     }
+}
+
+async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
+    for due in batch {
+        let only = std::slice::from_ref(due);
+        match pipeline.internal(|txn| expiry::end(txn, only)).await {
+            Ok(()) => {}
+            Err(error) if is_of_node(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "something due could not be ended and is tried later");
+                pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an error says nothing of what was tried, so that all waits.
+fn is_of_node(error: &Error) -> bool {
+    matches!(error, Error::LeadershipLost | Error::Sealed | Error::Unavailable(_) | Error::DiskFull)
 }
 
 /// How soon a job begins.

@@ -95,6 +95,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "barrier",
             "clock",
             "engines",
+            "expiry",
             "framework",
             "http",
             "log",

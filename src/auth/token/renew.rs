@@ -12,7 +12,6 @@ use crate::secret::Secret;
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new("renew", "Let a token live longer.").write(renew),
-        Route::new("renew/{token}", "Let a token live longer.").write(renew),
         Route::new("renew-accessor", "Let a token live longer, by its accessor.")
             .write(renew_accessor),
         Route::new("renew-self", "Let the caller's token live longer.").write(renew_self),

@@ -12,11 +12,8 @@ use crate::secret::Secret;
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new("revoke", "Revoke a token and all that it has created.").write(revoke),
-        Route::new("revoke/{token}", "Revoke a token and all that it has created.").write(revoke),
         Route::new("revoke-accessor", "Revoke a token, by its accessor.").write(revoke_accessor),
         Route::new("revoke-orphan", "Revoke a token, but not what it has created.")
-            .write(revoke_orphan),
-        Route::new("revoke-orphan/{token}", "Revoke a token, but not what it has created.")
             .write(revoke_orphan),
         Route::new("revoke-self", "Revoke the caller's token.").write(revoke_self),
     ]

@@ -6,7 +6,7 @@ use strongroom::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
 use strongroom::request::TokenType;
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::server::end_what_is_due;
-use strongroom::sys::expiry::step;
+use strongroom::sys::expiry::{due, end};
 use strongroom::txn::{Scope, Txn};
 
 use super::*;
@@ -18,9 +18,13 @@ fn core<T>(server: &Server, mut work: impl FnMut(&mut Scope<'_>) -> T) -> T {
     server.block_on(pipeline.internal(work)).unwrap()
 }
 
+/// Whether there was anything to do.
 fn one_step(server: &Server, limit: usize) -> bool {
     let pipeline = server.pipeline.clone();
-    server.block_on(pipeline.internal(|txn| step(txn, limit))).unwrap()
+    let mut found = server.block_on(pipeline.internal(due)).unwrap();
+    found.truncate(limit);
+    server.block_on(pipeline.internal(|txn| end(txn, &found))).unwrap();
+    !found.is_empty()
 }
 
 fn drain(server: &Server) {
@@ -97,6 +101,30 @@ fn renewal_leaves_the_filing_and_the_worker_moves_it() {
     drain(&server);
     assert!(!lives(&server, &token));
     assert_eq!((filed(&server), stored(&server)), (vec![], 1));
+}
+
+#[test]
+fn what_was_renewed_or_revoked_since_it_was_listed_stays_so() {
+    let server = Server::new();
+    let params = json!({"id": "a", "policies": ["default"], "ttl": "10m"});
+    for id in ["a", "b", "c"] {
+        let mut params = params.clone();
+        params["id"] = json!(id);
+        create(&server, &params);
+    }
+    server.set_time(500);
+    server.write("auth/token/renew", &json!({"token": "a", "increment": "1h"})).unwrap();
+    server.set_time(700);
+    let found = server.block_on(server.pipeline.internal(due)).unwrap();
+    assert_eq!(found.len(), 3);
+    server.block_on(server.pipeline.internal(|txn| end(txn, &found))).unwrap();
+    // The name is free again, and another token has it.
+    create(&server, &json!({"id": "b", "policies": ["default"]}));
+    server.block_on(server.pipeline.internal(|txn| end(txn, &found))).unwrap();
+    for (token, alive) in [("a", true), ("b", true), ("c", false)] {
+        assert_eq!(lives(&server, token), alive, "{token}");
+    }
+    assert_eq!(filed(&server).iter().map(|(_, filings)| filings).sum::<usize>(), 2);
 }
 
 #[test]

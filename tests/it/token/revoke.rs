@@ -1,3 +1,5 @@
+use strongroom::secret::Secret;
+
 use super::*;
 
 #[test]
@@ -160,4 +162,28 @@ fn tidy_finds_nothing_to_do() {
     assert_eq!((reply.status, reply.warnings.len()), (Some(202), 1));
     assert_eq!(work_off(&server), 2);
     assert!(lives(&server, &token));
+}
+
+#[test]
+fn cubbyhole_goes_with_its_token_however_much_is_in_it() {
+    let server = Server::new();
+    let records = |server: &Server| {
+        let list = |txn: &mut strongroom::txn::Txn| txn.scope("root/core/").list("cubbyhole");
+        server.block_on(server.pipeline.internal(list)).unwrap().len()
+    };
+    for (count, steps) in [(3, 0..1), (1500, 1..5)] {
+        let token = create(&server, &json!({"policies": ["default"]}));
+        let name = strongroom::auth::token::storage_name(&Secret::new(token.clone()));
+        let fill = |txn: &mut strongroom::txn::Txn| {
+            let mut core = txn.scope("root/core/");
+            (0..count).try_for_each(|n| core.put(&format!("cubbyhole/{name}/d{}/{n}", n % 7), &n))
+        };
+        server.block_on(server.pipeline.internal(fill)).unwrap();
+        assert_eq!(records(&server), 1);
+        server.write("auth/token/revoke", &json!({ "token": token })).unwrap();
+        assert!(!lives(&server, &token));
+        let worked = work_off(&server);
+        assert!(steps.contains(&worked), "{count} records, {worked} steps");
+        assert_eq!(records(&server), 0);
+    }
 }
