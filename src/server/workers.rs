@@ -39,13 +39,24 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     }
 }
 
-/// Takes every job one step further, and each until it is done.
+/// Works every job off; one that fails does not stop the others.
 async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
     let names = pipeline.internal(jobs::jobs).await?;
+    let mut outcome = Ok(());
     for name in names {
-        while pipeline.internal(|txn| jobs::step(txn, &name)).await? {}
+        loop {
+            match pipeline.internal(|txn| jobs::step(txn, &name)).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
     }
-    Ok(())
+    outcome
 }
 
 /// Ends tokens and leases whose time is over, until none is left.
