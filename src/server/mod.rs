@@ -23,7 +23,7 @@ pub use service::{Entrance, Service};
 pub use settings::{listener_settings, with_port};
 pub use start::start;
 pub use tasks::Tasks;
-pub use workers::run_workers;
+pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Node;
-use super::jobs::{Job, JobKind};
 use super::tuning::Tuning;
 use crate::auth;
+use crate::auth::token::TokenStore;
 use crate::engines;
 use crate::framework::{Call, NoParams, Route};
+use crate::job::{Job, JobKind};
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
 
@@ -179,8 +180,11 @@ fn disable(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply,
         return Ok(Reply::default());
     };
     call.storage.delete(&key(table, &path))?;
-    let job = Job { kind: JobKind::Unmount { entry } };
-    job.file(call.rng, &mut call.storage)?;
+    if table == Table::Auth {
+        TokenStore::new(&mut call.storage).disable_mount(&entry.accessor)?;
+    }
+    let name = format!("unmount-{}", entry.uuid);
+    Job { kind: JobKind::Unmount { entry: Box::new(entry) } }.file(&name, &mut call.storage)?;
     Ok(Reply::default())
 }
 
