@@ -277,6 +277,7 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
         "description": entry.description,
         "accessor": entry.accessor,
         "config": shown,
+        "deprecation_status": "supported",
         "external_entropy_access": entry.external_entropy_access,
         "local": entry.local,
         "options": options(entry),
@@ -319,11 +320,13 @@ fn resolve_kind(
     if !kinds.contains(&asked) {
         return Err(Error::BadRequest(format!("plugin not found in the catalog: {asked}")));
     }
-    if asked == "kv" && table == Table::Secret {
-        let version = options.entry("version".into()).or_insert_with(|| "1".into());
-        if !matches!(version.as_str(), "1" | "2") {
-            return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
-        }
+    // As in Vault, what was not asked for is not shown: Terraform would want to take it away again.
+    if asked == "kv"
+        && table == Table::Secret
+        && let Some(version) = options.get("version")
+        && !matches!(version.as_str(), "1" | "2")
+    {
+        return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
     }
     Ok(asked.to_owned())
 }
