@@ -272,12 +272,11 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
     if let Some(lockout) = &config.user_lockout_config {
         shown.insert("user_lockout_config".into(), Value::Object(lockout.clone()));
     }
-    json!({
+    let mut mount = json!({
         "type": entry.kind,
         "description": entry.description,
         "accessor": entry.accessor,
         "config": shown,
-        "deprecation_status": "supported",
         "external_entropy_access": entry.external_entropy_access,
         "local": entry.local,
         "options": options(entry),
@@ -286,7 +285,14 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
         "running_sha256": "",
         "seal_wrap": entry.seal_wrap,
         "uuid": entry.uuid,
-    })
+    });
+    // What is part of the server itself has none.
+    if !is_built_in(entry.table, &entry.path)
+        && let Some(mount) = mount.as_object_mut()
+    {
+        mount.insert("deprecation_status".into(), "supported".into());
+    }
+    mount
 }
 
 /// An object where there are none too: consul-template stops at anything else.

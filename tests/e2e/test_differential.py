@@ -25,10 +25,9 @@ class Differential(Case):
             with self.subTest(request[0]):
                 unlisted = []
                 for where, ours_is, theirs_is in differences(our, their):
-                    line = next((line for line in listed if line.covers(request[0], where)), None)
-                    if line:
-                        used.add(line)
-                    else:
+                    lines = [line for line in listed if line.covers(request[0], where)]
+                    used.update(lines)
+                    if not lines:
                         unlisted.append(f"{where}: ours {ours_is!r}, theirs {theirs_is!r}")
                 text = "\n".join(unlisted)
                 self.assertFalse(unlisted, f"{request[1]} {request[2]} {request[3] or ''}\n{text}")
@@ -42,13 +41,13 @@ class Difference:
     def __init__(self, text):
         self.text = text
         self.title, where, self.why = (part.strip() for part in text.split(" | ", 2))
-        pattern = re.escape(where)
-        pattern = pattern.replace(r"\*\*", ".*").replace(r"\*", r"[^.]*")
-        self._where = re.compile(pattern)
+        self._title = re.compile(re.escape(self.title).replace(r"\*", ".*"))
+        where = re.escape(where).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
+        self._where = re.compile(where)
         assert self.why, text
 
     def covers(self, title, where):
-        return self.title in ("*", title) and self._where.fullmatch(where) is not None
+        return bool(self._title.fullmatch(title) and self._where.fullmatch(where))
 
 
 def read_differences():

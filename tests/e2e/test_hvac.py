@@ -107,4 +107,3 @@ class Hvac(DevCase):
         self.addCleanup(stranger.adapter.close)
         with self.assertRaises(hvac.exceptions.Forbidden):
             stranger.secrets.kv.v2.read_secret_version("x", raise_on_deleted_version=True)
-        self.assertFalse(stranger.is_authenticated())
