@@ -222,6 +222,10 @@ impl Consensus for Replicated {
         "raft"
     }
 
+    fn replicated(&self) -> Option<&Replicated> {
+        Some(self)
+    }
+
     fn stopped(&self) -> watch::Receiver<Option<String>> {
         self.raft.stopped()
     }
