@@ -117,7 +117,7 @@ impl Pipeline {
         };
         self.record(request, &known, Side::Request(refusal)).await?;
         match verdict {
-            Verdict::Allowed(_) => Ok(()),
+            Verdict::Allowed(_) => refuse_wrapping(request),
             Verdict::Refused(error) => Err(error),
         }
     }
@@ -176,6 +176,7 @@ impl Pipeline {
             Verdict::Allowed(spent) => spent,
             Verdict::Refused(error) => return Ok(Attempt::Done(Box::new(Err(error)))),
         };
+        refuse_wrapping(request)?;
         // The use of a limited token counts even if the handler fails.
         txn.keep();
         let outcome = self.run(&mut txn, request, known, target.as_ref()).await;
@@ -362,6 +363,14 @@ enum Spent {
 enum Commit {
     Stands,
     Conflict(Option<Contested>),
+}
+
+/// An answer that was to be wrapped must not be given in clear.
+fn refuse_wrapping(request: &Request) -> Result<(), Error> {
+    match request.wrap_ttl {
+        None => Ok(()),
+        Some(_) => Err(Error::bad_request("this server does not wrap responses")),
+    }
 }
 
 fn log_error(error: LogError) -> Error {

@@ -276,7 +276,7 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
     if let Some(lockout) = &config.user_lockout_config {
         shown.insert("user_lockout_config".into(), Value::Object(lockout.clone()));
     }
-    json!({
+    let mut mount = json!({
         "type": entry.kind,
         "description": entry.description,
         "accessor": entry.accessor,
@@ -289,7 +289,14 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
         "running_sha256": "",
         "seal_wrap": entry.seal_wrap,
         "uuid": entry.uuid,
-    })
+    });
+    // What is part of the server itself has none.
+    if !is_built_in(entry.table, &entry.path)
+        && let Some(mount) = mount.as_object_mut()
+    {
+        mount.insert("deprecation_status".into(), "supported".into());
+    }
+    mount
 }
 
 /// An object where there are none too: consul-template stops at anything else.
@@ -323,11 +330,13 @@ fn resolve_kind(
     if !kinds.contains(&asked) {
         return Err(Error::BadRequest(format!("plugin not found in the catalog: {asked}")));
     }
-    if asked == "kv" && table == Table::Secret {
-        let version = options.entry("version".into()).or_insert_with(|| "1".into());
-        if !matches!(version.as_str(), "1" | "2") {
-            return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
-        }
+    // As in Vault, what was not asked for is not shown: Terraform would want to take it away again.
+    if asked == "kv"
+        && table == Table::Secret
+        && let Some(version) = options.get("version")
+        && !matches!(version.as_str(), "1" | "2")
+    {
+        return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
     }
     Ok(asked.to_owned())
 }

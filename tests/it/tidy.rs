@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "barrier",
         &["clock", "crypto", "key", "log", "proto", "record", "request", "rng", "secret", "txn"],
     ),
+    ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     ("mount", &[]),
     ("job", &["mount", "request", "txn"]),
     ("expiry", &["clock", "request", "txn"]),
@@ -51,6 +52,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("engines", &["framework", "mount"]),
+    ("auth", &["clock", "crypto", "framework", "mount", "request", "rng", "secret", "txn"]),
+    ("engines", &["clock", "framework", "mount", "request", "txn"]),
     (
         "sys",
         &[
@@ -70,8 +73,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "txn",
         ],
     ),
-    ("engines", &["clock", "framework", "mount", "request", "txn"]),
-    ("sys", &["auth", "framework", "log", "mount", "request", "rng", "secret", "txn"]),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     (
         "pipeline",
@@ -120,6 +121,35 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["clock", "request", "rng", "secret"]),
     ("client", &["rng", "secret"]),
     ("cli", &["client", "config", "policy", "rng", "secret"]),
+    ("cli", &["client", "config", "policy", "secret"]),
+    (
+        "server",
+        &[
+            "audit",
+            "auth",
+            "barrier",
+            "clock",
+            "cluster",
+            "config",
+            "engines",
+            "framework",
+            "http",
+            "log",
+            "mount",
+            "pipeline",
+            "proto",
+            "raft",
+            "record",
+            "request",
+            "rng",
+            "router",
+            "seal",
+            "secret",
+            "store",
+            "sys",
+        ],
+    ),
+    ("serve", &["cli", "config", "secret", "server"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back
