@@ -11,6 +11,6 @@ mod template;
 pub use coerce::{FieldKind, Fields};
 pub use engine::{Context, Engine, Found, Mount};
 pub use handler::{Call, Handler, Input, TtlLimits};
-pub use inputs::{AnyParams, NoParams, Seconds, parse_duration};
+pub use inputs::{AnyParams, NoParams, Seconds};
 pub use route::{Access, Needs, Route};
 pub use template::{Overlap, Template};
