@@ -1,5 +1,6 @@
 //! The command `server`: from flags and files to a node at work.
 
+use std::io::IsTerminal as _;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use tracing_subscriber::EnvFilter;
@@ -85,7 +86,10 @@ async fn run_dev(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure>
 fn start_log(level: &str, json: bool) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(format!("{level},openraft=warn,h2=warn,hyper=warn")));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second start in one process keeps the first log: tests do that.
     drop(if json { log.json().try_init() } else { log.try_init() });
 }

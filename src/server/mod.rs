@@ -1,8 +1,10 @@
 //! One node: what it is made of, and what it does with a request.
 
+mod admission;
 mod consensus;
 mod control;
 mod dev;
+mod joining;
 mod replicated;
 mod running;
 mod service;
@@ -14,13 +16,14 @@ mod workers;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
 pub use dev::{Dev, DevServer, start_dev};
+pub use joining::{JoinTarget, retry_join};
 pub use replicated::{Replicated, Replication};
 pub use running::{Doors, Running};
 pub use service::{Entrance, Service};
 pub use settings::{listener_settings, with_port};
 pub use start::start;
 pub use tasks::Tasks;
-pub use workers::run_workers;
+pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 

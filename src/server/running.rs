@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::consensus::Role;
 use super::service::Entrance;
-use super::{Node, Tasks, run_workers};
+use super::{JoinTarget, Node, Tasks, retry_join, run_workers};
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
@@ -64,6 +64,13 @@ impl Running {
         tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }
+    }
+
+    /// Keeps asking to join, until this node belongs to a cluster.
+    pub fn join(&self, targets: Vec<JoinTarget>) {
+        if !targets.is_empty() {
+            self.tasks.spawn("retry_join", retry_join(self.node.control.clone(), targets));
+        }
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates again.

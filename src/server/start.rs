@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
+use super::joining::JoinTarget;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
 use super::settings::{listener_settings, with_port};
 use super::{Node, Parts};
 use crate::barrier::Barrier;
+use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HaProfile, Listener, RaftStorage, Storage};
+use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage};
 use crate::framework::TtlLimits;
 use crate::raft::{Options, Profile, Timing};
 use crate::rng::{Rng, SystemRng};
+#[cfg(feature = "sled")]
+use crate::store::StateKind;
+use crate::store::StateOptions;
 
 type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -44,6 +49,7 @@ pub async fn start(config: &Config, version: &str) -> Result<Running, StartError
                 cluster_listen: cluster_listen(config)?,
                 cluster_address: config.cluster_addr.authority(),
                 options: options(raft),
+                state: state_options(raft)?,
                 requests: Arc::new(doors.entrance()),
             })
             .await?;
@@ -51,18 +57,40 @@ pub async fn start(config: &Config, version: &str) -> Result<Running, StartError
             (node, address)
         }
     };
+    let targets = match &config.settings.storage {
+        Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
+        Storage::Inmem(_) => Vec::new(),
+    };
     let identity = Identity {
         api_address,
         cluster_address,
         cluster_name: config.settings.cluster_name.clone().unwrap_or_default(),
         version: version.to_owned(),
+        retry_join: targets.clone(),
     };
     let ttl = TtlLimits {
         default: config.settings.default_lease_ttl.as_secs(),
         max: config.settings.max_lease_ttl.as_secs(),
     };
     let node = Node::new(Parts { barrier, clock, consensus, identity, rng, ttl })?;
-    Ok(Running::new(node, doors))
+    let running = Running::new(node, doors);
+    running.join(targets);
+    Ok(running)
+}
+
+fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {
+    JoinTarget {
+        api_address: join.leader_api_addr.to_string(),
+        tls: Tls {
+            ca_cert: join.leader_ca_cert_file.clone(),
+            ca_cert_pem: join.leader_ca_cert.clone(),
+            client_cert: join.leader_client_cert_file.clone(),
+            client_key: join.leader_client_key_file.clone(),
+            server_name: join.leader_tls_servername.clone(),
+            ..Tls::default()
+        },
+        non_voter: raft.retry_join_as_non_voter,
+    }
 }
 
 fn cluster_listen(config: &Config) -> Result<std::net::SocketAddr, StartError> {
@@ -83,5 +111,25 @@ fn options(raft: &RaftStorage) -> Options {
         timing: Timing::new(profile, raft.performance_multiplier),
         transaction_bytes_max: usize::try_from(raft.max_transaction_size.0).unwrap_or(usize::MAX),
         ..Options::default()
+    }
+}
+
+#[cfg(feature = "sled")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it can fail")]
+fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
+    let kind = match raft.state_store {
+        StateStore::Lmdb => StateKind::Lmdb,
+        StateStore::Sled => StateKind::Sled,
+    };
+    Ok(StateOptions { kind, ..StateOptions::default() })
+}
+
+#[cfg(not(feature = "sled"))]
+fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
+    match raft.state_store {
+        StateStore::Lmdb => Ok(StateOptions::default()),
+        StateStore::Sled => {
+            Err("state_store = \"sled\": this program was built without the feature `sled`".into())
+        }
     }
 }

@@ -15,4 +15,5 @@ mod http;
 mod routing;
 mod sys;
 mod tidy;
+mod token;
 mod transactions;
