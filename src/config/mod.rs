@@ -33,7 +33,8 @@ pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;
 pub use value::{
-    ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Words, parse_duration,
+    ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Version, Words,
+    parse_duration,
 };
 
 use std::fs;
@@ -272,6 +273,7 @@ const TOP_OVERRIDES: &[(&str, &str)] = &[
     (env::LOG_FORMAT, "log_format"),
     (env::UI, "ui"),
     (env::DISABLE_MLOCK, "disable_mlock"),
+    (env::REPORTED_VERSION, "reported_version"),
 ];
 
 /// The same for `storage "raft"`.
