@@ -172,7 +172,7 @@ impl<'a, 'io> Session<'a, 'io> {
         }
         let bullets: Vec<String> = warnings.iter().map(|text| format::bullet(text)).collect();
         let title = "WARNING! The following warnings were returned from Vault:";
-        self.io.warn(&format!("{title}\n\n{}\n", bullets.join("\n")));
+        self.io.warn(&format!("{title}\n\n{}\n", bullets.join("\n\n")));
     }
 
     /// A table of several columns, or the value in JSON or YAML.

@@ -323,7 +323,7 @@ impl Pipeline {
         match self.log.propose(entry).await.map_err(log_error)? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
-            Applied::Fenced => Err(Error::LeadershipLost),
+            Applied::Fenced => Err(Error::NotActive),
         }
     }
 
@@ -354,7 +354,8 @@ enum Commit {
 fn log_error(error: LogError) -> Error {
     match error {
         LogError::DiskFull => Error::DiskFull,
-        LogError::NotLeader | LogError::Unknown => Error::LeadershipLost,
+        LogError::NotLeader => Error::NotActive,
+        LogError::Unknown => Error::LeadershipLost,
         LogError::TooLarge { size, limit } => Error::TooLarge(format!(
             "transaction of {size} bytes exceeds the limit of {limit} bytes"
         )),

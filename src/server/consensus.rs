@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::cluster::{ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
 use crate::record::View;
 use crate::request::Error;
@@ -31,6 +32,16 @@ pub trait Consensus: Send + Sync {
         &'a self,
         cluster_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Founded>, Error>>;
+
+    /// Sends a request to the active node.
+    ///
+    /// # Errors
+    /// Where there is no answer; the variants say whether it may be sent again.
+    fn forward<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>>;
 
     /// Gives leadership to the best node there is.
     ///
@@ -130,6 +141,14 @@ impl Consensus for Alone {
 
     fn shut_down(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
+    }
+
+    fn forward<'a>(
+        &'a self,
+        _: &'a Leader,
+        _: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async { Err(ForwardError::NotSent("this node is alone".into())) })
     }
 
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {

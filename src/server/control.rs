@@ -121,7 +121,7 @@ impl Control {
         match self.log.propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::LeadershipLost),
+            Applied::Fenced => return Err(Error::NotActive),
         }
         let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
         let shares = made.shares.iter().map(text);

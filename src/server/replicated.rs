@@ -16,7 +16,8 @@ use super::plain;
 use crate::barrier::{Barrier, Keyring, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
-    self, Authority, Cluster, Ends, Identity, NodeName, RemovedNodes, Services, UnsealedProof,
+    self, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity, NodeName,
+    Outcome, RemovedNodes, Services, UnsealedProof,
 };
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
@@ -44,6 +45,8 @@ pub struct Replication {
     /// Where the others reach it, `host:port`; port 0 becomes the one that was given.
     pub cluster_address: String,
     pub options: Options,
+    /// Takes what other nodes forward.
+    pub requests: Arc<dyn ForwardHandler>,
 }
 
 type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -97,7 +100,7 @@ impl Replicated {
             api_address: parts.api_address.clone(),
         };
         let (stop, stopped) = watch::channel(false);
-        serve(&raft, &cluster, listener, stopped)?;
+        serve(&raft, &cluster, parts.requests.clone(), listener, stopped)?;
         let role = follow_role(&raft)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
@@ -200,6 +203,22 @@ impl Consensus for Replicated {
         Box::pin(async move { self.found(cluster_id).await.map(Some) })
     }
 
+    fn forward<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async move {
+            let info = NodeInfo {
+                name: leader.name.clone(),
+                cluster_address: leader.cluster_address.clone(),
+                api_address: leader.api_address.clone(),
+            };
+            let answered = self.cluster.forward(leader.id, &info, forwarded).await;
+            answered.map(|(outcome, _)| outcome)
+        })
+    }
+
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             let taken = self.raft.hand_over().await;
@@ -234,11 +253,17 @@ impl Consensus for Replicated {
 fn serve(
     raft: &RaftLog,
     cluster: &Arc<Cluster>,
+    forward: Arc<dyn ForwardHandler>,
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
-    let services = Services { raft: raft.service(), requests: tokio::runtime::Handle::current() };
+    let services = Services {
+        raft: raft.service(),
+        forward,
+        applied: raft.applied(),
+        requests: tokio::runtime::Handle::current(),
+    };
     let cluster = cluster.clone();
     // The listener was registered with this runtime, and is moved to the other.
     let listener = listener.into_std()?;

@@ -35,6 +35,11 @@ impl Doors {
         Ok(doors)
     }
 
+    /// For what other nodes forward.
+    pub fn entrance(&self) -> Entrance {
+        self.entrance.clone()
+    }
+
     /// Of the first TCP listener, with the port that was given.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listeners.iter().find_map(|listener| match listener.address() {

@@ -46,6 +46,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
                 cluster_listen: cluster_listen(config)?,
                 cluster_address: config.cluster_addr.authority(),
                 options: options(raft),
+                requests: Arc::new(doors.entrance()),
             })
             .await?;
             let address = format!("https://{}", node.info().cluster_address);

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod cli;
 mod config;
 mod harness;
 mod http;

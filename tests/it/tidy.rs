@@ -74,7 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["secret"]),
     ("http", &["clock", "request", "rng", "secret"]),
     ("client", &["rng", "secret"]),
-    ("cli", &["client", "secret"]),
+    ("cli", &["client", "config", "policy", "secret"]),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back

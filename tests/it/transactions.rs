@@ -40,7 +40,7 @@ fn change_of_leader_fences_the_request() {
     let server = Server::with_mounts(vec![("box/", storage_box())]);
     server.log.before_next_proposal(|log| log.change_leadership());
     let outcome = server.write("box/item/a", &json!({"value": 1}));
-    assert!(matches!(outcome, Err(Error::LeadershipLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::NotActive)), "{outcome:?}");
     assert!(matches!(server.read("box/item/a"), Err(Error::NotFound)));
 }
 

@@ -21,10 +21,10 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     status: bool,
     /// How many unseal keys to make.
-    #[arg(long, short = 'n', default_value_t = 5)]
+    #[arg(long, visible_alias = "n", default_value_t = 5)]
     key_shares: u32,
     /// How many of them unseal the server.
-    #[arg(long, short = 't', default_value_t = 3)]
+    #[arg(long, visible_alias = "t", default_value_t = 3)]
     key_threshold: u32,
     /// PGP keys to encrypt the unseal keys for: files, or `keybase:` names.
     #[arg(long, value_name = "FILE", value_delimiter = ',')]

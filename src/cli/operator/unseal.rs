@@ -36,6 +36,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     let request = Request::write("sys/unseal", &body);
     let response = session.client()?.send(&request).await.map_err(failed)?;
     let state = status::object(response.json().map_err(failed)?);
+    let state = status::with_leader(session, state).await?;
     session.print_map(&state, &status::rows(&state))
 }
 
@@ -46,8 +47,6 @@ fn key(session: &mut Session<'_, '_>, given: Option<&str>) -> Result<Secret<Stri
             .map_err(|_| Failure::local("standard input is not UTF-8")),
         Some(key) => Ok(Secret::new(key.to_owned())),
         None if session.global.non_interactive => Err(Failure::local("No unseal key was given")),
-        None => session.io.prompt_hidden("Unseal Key").map_err(|failure| {
-            failure.hint("operator unseal -", "reads the key from standard input")
-        }),
+        None => session.io.prompt_hidden("Unseal Key", "operator unseal -"),
     }
 }
