@@ -6,7 +6,6 @@ mod log_file;
 mod logging;
 mod pid_file;
 
-use std::fmt::Write as _;
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -139,8 +138,7 @@ fn announcement(config: &Config, running: &Running, level: &str) -> String {
     rows.push(("Version".to_owned(), version));
     let mut text = "==> Strongroom server configuration:\n\n".to_owned();
     for (name, value) in rows {
-        // Writing to a string does not fail.
-        drop(writeln!(text, "{name:>24}: {value}"));
+        text.push_str(&format!("{name:>24}: {value}\n"));
     }
     text.push_str("\n==> Strongroom server started! Log data will stream in below:\n");
     text
