@@ -1,6 +1,7 @@
 //! Who takes part, and who leads next.
 
 use std::collections::BTreeSet;
+use std::sync::Weak;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
@@ -210,26 +211,27 @@ impl RaftLog {
     async fn catch_up(&self, id: u64, limit: Duration) -> Result<(), MembershipError> {
         let mut metrics = self.raft.metrics();
         let deadline = Instant::now() + limit;
+        let mut known;
         loop {
             {
                 let now = metrics.borrow_watched();
                 let Some(replication) = &now.replication else {
                     return Err(MembershipError::NotLeader);
                 };
-                if now.membership_config.get_node(&id).is_none() {
-                    return Err(MembershipError::Unknown);
-                }
+                // What is reported may be a moment older than the change that added it.
+                known = now.membership_config.get_node(&id).is_some();
                 let matched = replication.get(&id).and_then(Option::as_ref);
                 let behind =
                     |id: u64| now.last_log_index.unwrap_or(0).saturating_sub(id) > CAUGHT_UP;
-                if matched.is_some_and(|id| !behind(id.index)) {
+                if known && matched.is_some_and(|id| !behind(id.index)) {
                     return Ok(());
                 }
             }
             match tokio::time::timeout_at(deadline, metrics.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(closed)) => return Err(MembershipError::Stopped(closed.to_string())),
-                Err(_) => return Err(MembershipError::Behind),
+                Err(_) if known => return Err(MembershipError::Behind),
+                Err(_) => return Err(MembershipError::Unknown),
             }
         }
     }
@@ -251,6 +253,23 @@ impl RaftLog {
                     tokio::time::sleep(IN_PROGRESS_RETRY).await;
                 }
                 done => return done,
+            }
+        }
+    }
+}
+
+/// While this node leads but is sealed, hands over as soon as another node can lead.
+pub(super) async fn care(raft: Weak<RaftLog>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(raft) = raft.upgrade() else { return };
+        if raft.is_leader()
+            && !raft.candidacy.accepts_transfer()
+            && let Some(to) = raft.successor()
+        {
+            match raft.transfer_leader(to).await {
+                Ok(()) => tracing::info!(to, "a sealed node has handed over"),
+                Err(error) => tracing::info!(to, %error, "a sealed node cannot hand over yet"),
             }
         }
     }

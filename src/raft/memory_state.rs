@@ -49,7 +49,7 @@ impl StateStore for MemoryStateStore {
         Ok(())
     }
 
-    fn apply_membership(&self, position: &Position) -> Result<(), ViewError> {
+    fn apply_membership(&self, _id: &LogId, position: &Position) -> Result<(), ViewError> {
         *self.position() = position.clone();
         Ok(())
     }

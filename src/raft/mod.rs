@@ -5,6 +5,7 @@
 
 mod candidacy;
 mod config;
+mod disk_state;
 mod log_store;
 mod members;
 mod memory_log;
@@ -19,6 +20,7 @@ mod types;
 mod watches;
 
 pub use config::{Options, Profile, TRANSACTION_BYTES_MOST, Timing};
+pub use disk_state::DiskStateStore;
 pub use log_store::DiskLogStore;
 pub use members::{Member, MembershipError};
 pub use memory_log::MemoryLogStore;
@@ -120,7 +122,7 @@ impl RaftLog {
     ///
     /// # Errors
     /// Where log or state cannot be read, or contradict each other.
-    pub async fn start<L>(mut parts: Parts<L>) -> Result<Self, StartError>
+    pub async fn start<L>(mut parts: Parts<L>) -> Result<Arc<Self>, StartError>
     where
         L: RaftLogStorage<TypeConfig>,
     {
@@ -153,7 +155,9 @@ impl RaftLog {
         raft.runtime_config().elect(false);
         let own = Arc::new(OwnStatus::default());
         let started = watches::start(&runtime, &raft, &candidacy, &statuses, &parts.options);
-        Ok(Self {
+        let every = parts.options.timing.heartbeat;
+        let handle = runtime.handle().clone();
+        let log = Arc::new(Self {
             id: parts.id,
             state: parts.state,
             room: Semaphore::new(parts.options.proposal_bytes_max.div_ceil(KIB)),
@@ -166,7 +170,9 @@ impl RaftLog {
             applied,
             raft,
             runtime: Some(runtime),
-        })
+        });
+        handle.spawn(members::care(Arc::downgrade(&log), every));
+        Ok(log)
     }
 
     pub fn id(&self) -> u64 {
@@ -191,7 +197,8 @@ impl RaftLog {
     }
 
     /// Whether this node may lead: it is unsealed and can open the keyring. One that may not
-    /// stands all the same, as caretaker, after long without a leader.
+    /// stands all the same, as caretaker, after long without a leader; and while it leads, it
+    /// hands over as soon as another can lead.
     pub fn set_candidate(&self, candidate: bool) {
         self.own.unsealed.store(candidate, Ordering::Relaxed);
         self.candidacy.set_candidate(candidate);

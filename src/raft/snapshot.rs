@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use sha2::{Digest as _, Sha256};
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::state::StateStore;
@@ -164,7 +164,9 @@ impl Receiving {
         let sink = match state.receive()? {
             Image::Memory(bytes) => Sink::Memory(bytes),
             Image::File(file) => {
-                let opened = File::create(file.path()).await?;
+                let mut options = OpenOptions::new();
+                let options = options.write(true).create(true).truncate(true).mode(0o600);
+                let opened = options.open(file.path()).await?;
                 Sink::File(file, opened)
             }
         };

@@ -31,7 +31,7 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// # Errors
     /// Where the store cannot be read.
-    fn apply_membership(&self, position: &Position) -> Result<(), ViewError>;
+    fn apply_membership(&self, id: &LogId, position: &Position) -> Result<(), ViewError>;
 
     /// Writes to disk what is applied, so that the log before it may go. Blocks.
     ///

@@ -67,7 +67,7 @@ impl StateMachine {
             EntryPayload::Membership(membership) => {
                 self.position.membership = StoredMembership::new(Some(id), membership);
                 self.position.last_applied = Some(id);
-                self.state.apply_membership(&self.position).map_err(view_error)?;
+                self.state.apply_membership(&id, &self.position).map_err(view_error)?;
                 None
             }
         };

@@ -12,7 +12,7 @@ use super::state_machine::StateMachine;
 use super::*;
 use crate::clock::Timestamp;
 use crate::record::{Ciphertext, Header, Leadership, SealedBatch, StoredKey, Write};
-use crate::store::{Disk, LogOptions, SegmentLog};
+use crate::store::{Disk, LogOptions, SegmentLog, StateOptions};
 
 struct InMemory;
 
@@ -38,16 +38,29 @@ impl StoreBuilder<TypeConfig, DiskLogStore, StateMachine, TempDir> for OnDisk {
         &self,
     ) -> Result<(TempDir, DiskLogStore, StateMachine), openraft::StorageError<TypeConfig>> {
         let folder = tempfile::tempdir().unwrap();
-        let log = disk_log(folder.path());
+        let log = DiskLogStore::new(disk_log(folder.path()));
+        // The suite applies entries with gaps between them, which the state on disk refuses.
         let state = Arc::new(MemoryStateStore::default());
         let machine = StateMachine::new(state, Arc::new(NoObserver)).unwrap();
         Ok((folder, log, machine))
     }
 }
 
-fn disk_log(folder: &Path) -> DiskLogStore {
-    let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
-    DiskLogStore::new(SegmentLog::open(Arc::new(Disk), folder, options).unwrap())
+fn disk_log(folder: &Path) -> SegmentLog {
+    let options = LogOptions { segment_bytes: 40 << 20, ..LogOptions::default() };
+    SegmentLog::open(Arc::new(Disk), &folder.join("log"), options).unwrap()
+}
+
+fn state_options() -> StateOptions {
+    StateOptions { map_bytes: 1 << 30, ..StateOptions::default() }
+}
+
+/// Log and state below the folder.
+fn on_disk(folder: &Path) -> (DiskLogStore, Arc<DiskStateStore>) {
+    let log = disk_log(folder);
+    let [state, exchange] = ["state", "exchange"].map(|name| folder.join(name));
+    let state = DiskStateStore::open(&state, &exchange, state_options(), &log).unwrap();
+    (DiskLogStore::new(log), Arc::new(state))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -64,7 +77,7 @@ impl Peers for NoPeers {
 }
 
 /// A node alone, which leads.
-async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>) -> RaftLog {
+async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>) -> Arc<RaftLog> {
     let options = Options { timing: Timing::new(Profile::Fast, 1), ..Options::default() };
     let peers = Arc::new(NoPeers);
     let parts = Parts { id: 7, log, state, observer: Arc::new(NoObserver), peers, options };
@@ -102,6 +115,39 @@ pub(crate) fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
 async fn a_node_alone_commits_and_finds_all_again_after_a_restart() {
     let log = MemoryLogStore::default();
     let node = alone(log.clone(), Arc::new(MemoryStateStore::default())).await;
+    writes_one(node).await;
+    finds_one(alone(log, Arc::new(MemoryStateStore::default())).await).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state) = on_disk(folder.path());
+    writes_one(alone(log, state).await).await;
+    for _ in 0..2 {
+        let (log, state) = opened_again(folder.path()).await;
+        finds_one(alone(log, state).await).await;
+    }
+}
+
+/// Waits until the node before has let go of the folder.
+pub(crate) async fn opened_again(folder: &Path) -> (DiskLogStore, Arc<DiskStateStore>) {
+    let free = async {
+        loop {
+            let options = LogOptions { segment_bytes: 40 << 20, ..LogOptions::default() };
+            match SegmentLog::open(Arc::new(Disk), &folder.join("log"), options) {
+                Ok(log) => drop(log),
+                Err(crate::store::Error::Locked(_)) => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            return;
+        }
+    };
+    tokio::time::timeout(DEADLINE, free).await.expect("the folder is free in time");
+    on_disk(folder)
+}
+
+async fn writes_one(node: Arc<RaftLog>) {
     assert!(!node.is_initialized().await.unwrap());
     node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await.unwrap();
     let again = node.initialize(BTreeMap::from([(7, NodeInfo::default())])).await;
@@ -113,9 +159,9 @@ async fn a_node_alone_commits_and_finds_all_again_after_a_restart() {
     let stale = Leadership { term: 0, node: 7 };
     assert_eq!(node.propose(put(stale, 2, b"two")).await.unwrap(), Applied::Fenced);
     node.shutdown().await;
-    drop(node);
+}
 
-    let node = alone(log, Arc::new(MemoryStateStore::default())).await;
+async fn finds_one(node: Arc<RaftLog>) {
     let refused = node.begin().await;
     assert!(matches!(refused, Err(LogError::NotLeader)), "it leads only once elected");
     node.set_candidate(true);
@@ -125,6 +171,7 @@ async fn a_node_alone_commits_and_finds_all_again_after_a_restart() {
     let record = point.view.get(&StoredKey([1; 32])).unwrap().unwrap();
     assert_eq!(record.value.as_bytes().as_ref(), b"one");
     assert!(point.view.get(&StoredKey([2; 32])).unwrap().is_none());
+    node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

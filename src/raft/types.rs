@@ -230,6 +230,17 @@ pub(super) fn decode_position(position: &proto::Position) -> Result<Position, Ma
     })
 }
 
+/// As the state store keeps it beside the state.
+pub(super) fn encode_stored_membership(membership: &StoredMembership) -> Bytes {
+    let position = Position { last_applied: None, membership: membership.clone() };
+    encode_position(&position).encode_to_vec().into()
+}
+
+pub(super) fn decode_stored_membership(bytes: Bytes) -> Result<StoredMembership, Malformed> {
+    let position = proto::Position::decode(bytes).map_err(|_| Malformed("membership"))?;
+    Ok(decode_position(&position)?.membership)
+}
+
 fn encode_leader(leader: &LeaderId) -> proto::LeaderId {
     proto::LeaderId { term: leader.term, node: leader.node_id }
 }

@@ -185,9 +185,9 @@ impl Sink {
 
 impl io::Write for &Sink {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.write_to_file(event);
         // Whoever closed the console does not read it.
         drop((&self.console).write_all(event));
-        self.write_to_file(event);
         Ok(event.len())
     }
 

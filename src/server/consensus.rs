@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::replicated::Replicated;
 use crate::cluster::{ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
 use crate::record::View;
@@ -51,6 +52,11 @@ pub trait Consensus: Send + Sync {
 
     /// A sealed node does not stand for leadership.
     fn set_unsealed(&self, unsealed: bool);
+
+    /// The node among others, where it is one.
+    fn replicated(&self) -> Option<&Replicated> {
+        None
+    }
 
     /// Set once, when replication has stopped for good: the process must end.
     fn stopped(&self) -> watch::Receiver<Option<String>>;

@@ -7,6 +7,7 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
+use super::joining::{JoinTarget, Pending, parse_share};
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -18,8 +19,8 @@ use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
-    write_first_records,
+    Admitted, Answer, Challenge, Health, Init, InitReply, Join, Joiner, LeaderStatus, NodeControl,
+    NodeRecord, Peer, SealStatus, ShareText, Unseal, write_first_records,
 };
 
 /// How a node is known to others.
@@ -31,6 +32,8 @@ pub struct Identity {
     pub cluster_name: String,
     /// The Vault version that clients are told.
     pub version: String,
+    /// Where this node is to join; it founds no cluster while one of them has one.
+    pub retry_join: Vec<JoinTarget>,
 }
 
 /// The key that other nodes' certificates are signed with.
@@ -49,6 +52,8 @@ pub struct Control {
     rng: Arc<dyn Rng>,
     /// Shares given so far. Never leaves this node's memory.
     shares: std::sync::Mutex<seal::Unseal>,
+    /// A cluster that this node has asked to join.
+    pub(super) pending: std::sync::Mutex<Option<Pending>>,
     /// Of two that initialise at once, one waits.
     initialising: tokio::sync::Mutex<()>,
     active_since: std::sync::Mutex<Option<Timestamp>>,
@@ -71,6 +76,7 @@ impl Control {
             identity,
             rng,
             shares: std::sync::Mutex::default(),
+            pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
             active_since: std::sync::Mutex::default(),
         }
@@ -94,6 +100,14 @@ impl Control {
             .map_err(|error| Error::BadRequest(error.to_string()))?;
         if self.cluster()?.is_some() {
             return Err(Error::bad_request(ALREADY));
+        }
+        for target in &self.identity.retry_join {
+            if target.is_initialized().await {
+                return Err(Error::BadRequest(format!(
+                    "{} is initialised, and this node is to join it: unseal this node instead",
+                    target.api_address
+                )));
+            }
         }
         let cluster = self.new_cluster();
         let founded = self.consensus.initialize(&cluster.id).await?;
@@ -155,44 +169,90 @@ impl Control {
         Ok(Some(cluster))
     }
 
-    fn seal_configuration(&self) -> Result<Option<SealConfiguration>, Error> {
+    pub(super) fn seal_configuration(&self) -> Result<Option<SealConfiguration>, Error> {
         let record =
             self.consensus.view().system(SystemKey::SealConfiguration).map_err(Error::internal)?;
         let decode = |bytes: Bytes| SealConfiguration::decode(&bytes).map_err(Error::internal);
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
-    fn keyring_record(&self) -> Result<Option<KeyringRecord>, Error> {
+    pub(super) fn keyring_record(&self) -> Result<Option<KeyringRecord>, Error> {
         let record = self.consensus.view().system(SystemKey::Keyring).map_err(Error::internal)?;
         let decode = |bytes: Bytes| KeyringRecord::decode(&bytes).map_err(Error::internal);
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
-    fn take_share(&self, share: &Secret<String>) -> Result<Option<Keyring>, Error> {
-        let uninitialized = || Error::BadRequest("Vault is not initialized".into());
-        let configuration = self.seal_configuration()?.ok_or_else(uninitialized)?;
-        let record = self.keyring_record()?.ok_or_else(uninitialized)?;
+    async fn take_share(&self, share: &Secret<String>) -> Result<(), Error> {
+        let share = parse_share(share)?;
+        match (self.seal_configuration()?, self.keyring_record()?) {
+            (Some(configuration), Some(record)) => {
+                if let Some(keyring) = self.add_share(share, &configuration, &record)? {
+                    self.open(Arc::new(keyring));
+                }
+                Ok(())
+            }
+            _ => self.join_with(share).await,
+        }
+    }
+
+    fn add_share(
+        &self,
+        share: Share,
+        configuration: &SealConfiguration,
+        record: &KeyringRecord,
+    ) -> Result<Option<Keyring>, Error> {
         let bad = |error: String| Error::BadRequest(error);
-        let share = Share::parse(share.expose()).map_err(|error| bad(error.to_string()))?;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares
-            .add(self.rng.as_ref(), &configuration, &record, share)
+            .add(self.rng.as_ref(), configuration, record, share)
             .map_err(|error| bad(error.to_string()))
     }
 
+    pub(super) fn open(&self, keyring: Arc<Keyring>) {
+        self.barrier.open(keyring);
+        self.consensus.set_unsealed(true);
+        tracing::info!("unsealed");
+    }
+
+    pub(super) fn rng(&self) -> &dyn Rng {
+        self.rng.as_ref()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn log(&self) -> &dyn ReplicatedLog {
+        self.log.as_ref()
+    }
+
+    /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
+    fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match pending.as_ref() {
+            Some(pending) => {
+                let collector = &pending.collector;
+                let nonce = collector.nonce().to_owned();
+                (collector.progress(), nonce, Some(pending.configuration))
+            }
+            None => (shares.progress(), shares.nonce().to_owned(), None),
+        }
+    }
+
     fn status(&self) -> Result<SealStatus, Error> {
-        let configuration = self.seal_configuration()?;
+        let (progress, nonce, pending) = self.shares_so_far();
+        let configuration = self.seal_configuration()?.or(pending);
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(SealStatus {
             kind: SEAL_TYPE.into(),
             initialized: configuration.is_some(),
             sealed,
             t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
             n: configuration.as_ref().map_or(0, SealConfiguration::shares),
-            progress: shares.progress(),
-            nonce: shares.nonce().to_owned(),
+            progress,
+            nonce,
             version: self.identity.version.clone(),
             build_date: BUILD_DATE.into(),
             migration: false,
@@ -219,7 +279,7 @@ impl NodeControl for Control {
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        Box::pin(async { Ok(self.cluster()?.is_some()) })
+        Box::pin(async { Ok(self.cluster()?.is_some() || self.shares_so_far().2.is_some()) })
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>> {
@@ -230,14 +290,14 @@ impl NodeControl for Control {
         Box::pin(async move {
             match unseal {
                 Unseal::Reset => {
+                    let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(pending) = pending.as_mut() {
+                        pending.collector.reset();
+                    }
                     self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
                 }
                 Unseal::Share(share) if self.barrier.is_sealed() => {
-                    if let Some(keyring) = self.take_share(&share)? {
-                        self.barrier.open(Arc::new(keyring));
-                        self.consensus.set_unsealed(true);
-                        tracing::info!("unsealed");
-                    }
+                    self.take_share(&share).await?;
                 }
                 Unseal::Share(_) => {}
             }
@@ -261,7 +321,7 @@ impl NodeControl for Control {
         Box::pin(async {
             let cluster = self.cluster()?;
             let sealed = self.barrier.is_sealed();
-            let initialized = cluster.is_some();
+            let initialized = cluster.is_some() || self.shares_so_far().2.is_some();
             let known = cluster.filter(|_| !sealed);
             let mode = if sealed { "unknown" } else { "disabled" };
             Ok(Health {
@@ -312,6 +372,44 @@ impl NodeControl for Control {
                 raft_applied_index: progress.map(|progress| progress.applied),
             })
         })
+    }
+
+    fn raft_configuration(&self) -> Result<(u64, Vec<Peer>), Error> {
+        let Some(node) = self.consensus.replicated() else {
+            return Err(Error::bad_request("raft storage is not in use"));
+        };
+        let members = node.raft().configuration().into_iter();
+        let peers = members.map(|member| Peer {
+            node_id: member.info.name,
+            address: member.info.cluster_address,
+            leader: member.leader,
+            protocol_version: "3".into(),
+            voter: member.voter,
+        });
+        let mut peers: Vec<Peer> = peers.collect();
+        peers.sort_by(|a, b| a.node_id.cmp(&b.node_id));
+        let index = self.consensus.progress().map_or(0, |progress| progress.committed);
+        Ok((index, peers))
+    }
+
+    fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.take_out(name))
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.ask_to_join(join.into()))
+    }
+
+    fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error> {
+        self.make_challenge(joiner)
+    }
+
+    fn admit<'a>(
+        &'a self,
+        answer: &'a Answer,
+        authority_key: Secret<String>,
+    ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
+        Box::pin(self.take_answer(answer, authority_key))
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -52,6 +52,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         cluster_address: String::new(),
         cluster_name: "strongroom-dev".into(),
         version: dev.version,
+        retry_join: Vec::new(),
     };
     let parts = Parts {
         barrier: Arc::new(Barrier::new(rng.clone())),

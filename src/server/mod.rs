@@ -1,9 +1,11 @@
 //! One node: what it is made of, and what it does with a request.
 
+mod admission;
 mod certificates;
 mod consensus;
 mod control;
 mod dev;
+mod joining;
 mod replicated;
 mod running;
 mod service;
@@ -17,6 +19,7 @@ pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
 pub use dev::{Dev, DevServer, start_dev};
+pub use joining::{JoinTarget, retry_join};
 pub use replicated::{Replicated, Replication};
 pub use running::{Doors, Running};
 pub use service::{Entrance, Service};

@@ -82,17 +82,15 @@ impl Replicated {
             .await
             .map_err(|error| cannot_listen(parts.cluster_listen, &error))?;
         let port = listener.local_addr()?.port();
-        let raft = Arc::new(
-            RaftLog::start(Parts {
-                id: identity.id(),
-                log: DiskLogStore::new(log),
-                state: state.clone(),
-                observer: Arc::new(MacObserver(barrier.clone())),
-                peers: cluster.peers(),
-                options: options.clone(),
-            })
-            .await?,
-        );
+        let raft = RaftLog::start(Parts {
+            id: identity.id(),
+            log: DiskLogStore::new(log),
+            state: state.clone(),
+            observer: Arc::new(MacObserver(barrier.clone())),
+            peers: cluster.peers(),
+            options: options.clone(),
+        })
+        .await?;
         check_cluster(path, &identity, state.as_ref())?;
         let info = NodeInfo {
             name: node_name(&parts.name, &identity),
@@ -235,6 +233,10 @@ impl Consensus for Replicated {
 
     fn storage_type(&self) -> &'static str {
         "raft"
+    }
+
+    fn replicated(&self) -> Option<&Replicated> {
+        Some(self)
     }
 
     fn stopped(&self) -> watch::Receiver<Option<String>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::consensus::Role;
 use super::service::Entrance;
 use super::signals::{Signals, Told};
-use super::{CertificateWatch, Node, Tasks, run_workers};
+use super::{CertificateWatch, JoinTarget, Node, Tasks, retry_join, run_workers};
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
@@ -67,6 +67,13 @@ impl Running {
         tasks.spawn("certificates", CertificateWatch::new(tls).run());
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }
+    }
+
+    /// Keeps asking to join, until this node belongs to a cluster.
+    pub fn join(&self, targets: Vec<JoinTarget>) {
+        if !targets.is_empty() {
+            self.tasks.spawn("retry_join", retry_join(self.node.control.clone(), targets));
+        }
     }
 
     /// Where it listens, in the order of the configuration.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
+use super::joining::JoinTarget;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
+use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HaProfile, Listener, RaftStorage, Storage};
+use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, Storage};
 use crate::framework::TtlLimits;
 use crate::raft::{Options, Profile, Timing};
 use crate::rng::{Rng, SystemRng};
@@ -53,18 +55,40 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
             (node, address)
         }
     };
+    let targets = match &config.settings.storage {
+        Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
+        Storage::Inmem(_) => Vec::new(),
+    };
     let identity = Identity {
         api_address,
         cluster_address,
         cluster_name: config.settings.cluster_name.clone().unwrap_or_default(),
         version: config.settings.reported_version.to_string(),
+        retry_join: targets.clone(),
     };
     let ttl = TtlLimits {
         default: config.settings.default_lease_ttl.as_secs(),
         max: config.settings.max_lease_ttl.as_secs(),
     };
     let node = Node::new(Parts { barrier, clock, consensus, identity, rng, ttl })?;
-    Ok(Running::new(node, doors))
+    let running = Running::new(node, doors);
+    running.join(targets);
+    Ok(running)
+}
+
+fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {
+    JoinTarget {
+        api_address: join.leader_api_addr.to_string(),
+        tls: Tls {
+            ca_cert: join.leader_ca_cert_file.clone(),
+            ca_cert_pem: join.leader_ca_cert.clone(),
+            client_cert: join.leader_client_cert_file.clone(),
+            client_key: join.leader_client_key_file.clone(),
+            server_name: join.leader_tls_servername.clone(),
+            ..Tls::default()
+        },
+        non_voter: raft.retry_join_as_non_voter,
+    }
 }
 
 fn node_headers(config: &Config, rng: &dyn Rng) -> Result<NodeHeaders, StartError> {

@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod log;
 mod memory;
+mod state;
 mod vfs;
 mod watermark;
 
@@ -17,5 +18,11 @@ pub use entry::{Entry, EntryId};
 pub use error::Error;
 pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
 pub use memory::{MemoryState, Tables};
+pub use state::{
+    Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
+};
 pub use vfs::{Disk, File, Lock, Vfs};
 pub use watermark::Watermark;
+
+#[cfg(test)]
+mod tests;

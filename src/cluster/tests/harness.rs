@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock as _, SystemClock};
 use crate::cluster::*;
 use crate::log::{BoxFuture, ReplicatedLog as _};
+use crate::raft::tests::opened_again;
 pub(super) use crate::raft::tests::put as entry;
 use crate::raft::*;
 use crate::record::{Applied, Record, StoredKey};
@@ -26,13 +27,15 @@ pub(super) struct World {
     pub(super) authority: Authority,
     folder: TempDir,
     pub(super) options: Options,
+    /// Where nodes keep log and state, or in memory.
+    pub(super) on_disk: bool,
     pub(super) nodes: BTreeMap<&'static str, Node>,
 }
 
 pub(super) struct Node {
     pub(super) raft: Arc<RaftLog>,
     pub(super) cluster: Arc<Cluster>,
-    pub(super) state: Arc<MemoryStateStore>,
+    pub(super) state: Arc<dyn StateStore>,
     pub(super) info: NodeInfo,
     pub(super) cut: Arc<Cut>,
     pub(super) key: Arc<Key>,
@@ -95,13 +98,19 @@ impl World {
         let authority = Authority::generate(CLUSTER, SystemClock.now(), &SystemRng).unwrap();
         let options = Options { timing: Timing::new(profile, 1), ..Options::default() };
         let folder = tempfile::tempdir().unwrap();
-        Self { authority, folder, options, nodes: BTreeMap::new() }
+        Self { authority, folder, options, on_disk: false, nodes: BTreeMap::new() }
     }
 
     /// A cluster of unsealed voters; `a` leads.
     pub(super) async fn of(names: &[&'static str], options: Options) -> Self {
+        Self::with(names, options, false).await
+    }
+
+    /// As [`Self::of`].
+    pub(super) async fn with(names: &[&'static str], options: Options, on_disk: bool) -> Self {
         let mut world = Self::new(Profile::Lan);
         world.options = options;
+        world.on_disk = on_disk;
         for name in names {
             world.start(name).await;
         }
@@ -162,16 +171,15 @@ impl World {
         let timing = self.options.timing;
         let cluster = Cluster::new(identity.clone(), key.clone(), cut.clone(), &timing).unwrap();
         let cluster = Arc::new(cluster);
-        let state = Arc::new(MemoryStateStore::default());
-        let parts = Parts {
-            id: identity.id(),
-            log: log.clone(),
-            state: state.clone(),
-            observer: Arc::new(NoObserver),
-            peers: cluster.peers(),
-            options: self.options.clone(),
+        let id = identity.id();
+        let peers = cluster.peers();
+        let (raft, state) = if self.on_disk {
+            let (log, state) = opened_again(&self.folder.path().join(name)).await;
+            (self.raft(id, log, state.clone(), peers).await, state as Arc<dyn StateStore>)
+        } else {
+            let state = Arc::new(MemoryStateStore::default());
+            (self.raft(id, log.clone(), state.clone(), peers).await, state as Arc<dyn StateStore>)
         };
-        let raft = Arc::new(RaftLog::start(parts).await.unwrap());
         let (stop, stopping) = watch::channel(false);
         let handled = watch::Sender::new(0);
         let services = Services {
@@ -189,6 +197,18 @@ impl World {
         });
         let node = Node { raft, cluster, state, info, cut, key, handled, log, stop, server };
         self.nodes.insert(name, node);
+    }
+
+    async fn raft<L: openraft::storage::RaftLogStorage<TypeConfig>>(
+        &self,
+        id: u64,
+        log: L,
+        state: Arc<dyn StateStore>,
+        peers: Arc<dyn Peers>,
+    ) -> Arc<RaftLog> {
+        let (observer, options) = (Arc::new(NoObserver), self.options.clone());
+        let parts = Parts { id, log, state, observer, peers, options };
+        RaftLog::start(parts).await.unwrap()
     }
 
     pub(super) fn node(&self, name: &str) -> &Node {
@@ -215,7 +235,8 @@ impl World {
         node.stop.send_replace(true);
         node.server.await.unwrap();
         let (log, address) = (node.log, node.info.cluster_address);
-        drop(node.raft);
+        // Whoever holds the state holds the folder.
+        drop((node.raft, node.state));
         let identity = self.identity(name);
         let listener = TcpListener::bind(address).await.unwrap();
         self.run(name, identity, listener, log).await;

@@ -58,7 +58,12 @@ async fn a_leader_that_is_cut_off_answers_no_read_and_takes_no_write() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_cluster_that_was_off_finds_all_again_and_elects_the_unsealed_node() {
-    let mut world = World::of(&["a", "b", "c"], options()).await;
+    for on_disk in [false, true] {
+        finds_all_again(World::with(&["a", "b", "c"], options(), on_disk).await).await;
+    }
+}
+
+async fn finds_all_again(mut world: World) {
     world.put(1, b"one").await;
     for name in ["a", "b", "c"] {
         world.holds(name, 1, b"one").await;
@@ -77,7 +82,13 @@ async fn a_cluster_that_was_off_finds_all_again_and_elects_the_unsealed_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_node_that_missed_what_the_log_has_let_go_gets_the_state() {
-    let mut world = World::of(&["a"], Options { log_entries_kept: 0, ..options() }).await;
+    for on_disk in [false, true] {
+        let options = Options { log_entries_kept: 0, ..options() };
+        gets_the_state(World::with(&["a"], options, on_disk).await).await;
+    }
+}
+
+async fn gets_the_state(mut world: World) {
     for key in 1..=50 {
         world.put(key, &[key; 100]).await;
     }
@@ -106,7 +117,8 @@ async fn a_node_that_missed_what_the_log_has_let_go_gets_the_state() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn leadership_goes_to_whoever_is_unsealed_when_it_is_handed_over() {
-    let world = World::of(&["a", "b", "c"], options()).await;
+    let timing = Timing::new(Profile::Lan, 4);
+    let world = World::of(&["a", "b", "c"], Options { timing, ..options() }).await;
     world.put(1, b"one").await;
     let raft = Arc::clone(&world.node("a").raft);
     world.node("b").raft.set_candidate(false);
@@ -122,10 +134,21 @@ async fn leadership_goes_to_whoever_is_unsealed_when_it_is_handed_over() {
     let started = tokio::time::Instant::now();
     assert_eq!(raft.hand_over().await.unwrap(), world.id("c"));
     world.leader(|name| name == "c").await;
-    let timing = Timing::default();
     assert!(started.elapsed() < timing.election_max, "it took {:?}", started.elapsed());
     world.put(2, b"two").await;
     world.holds("a", 2, b"two").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_sealed_leader_hands_over_when_another_is_unsealed() {
+    let world = World::of(&["a", "b", "c"], options()).await;
+    for name in ["b", "c", "a"] {
+        world.node(name).raft.set_candidate(false);
+    }
+    world.put(1, b"one").await;
+    world.node("c").raft.set_candidate(true);
+    world.leader(|name| name == "c").await;
+    world.put(2, b"two").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::checkpoint::Checkpoint;
+use super::table::{Changes, Directories, Mark, Records, System, Table, bytes_of};
+use crate::record::{Record, StoredKey};
+use crate::store::{Effects, EntryId, Error};
+
+/// Changes since a checkpoint.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub(super) records: Changes<Records>,
+    pub(super) directories: Changes<Directories>,
+    pub(super) system: Changes<System>,
+    pub(super) bytes: usize,
+}
+
+/// A layer that changes no more, and where the state was when it stopped.
+#[derive(Clone)]
+pub(super) struct Frozen {
+    pub(super) layer: Arc<Layer>,
+    pub(super) mark: Mark,
+}
+
+/// The state: what is in `active` counts, else what is in `frozen`, else the checkpoint.
+pub(super) struct Overlay {
+    active: Layer,
+    frozen: Option<Frozen>,
+    pub(super) checkpoint: Arc<dyn Checkpoint>,
+    /// Of the newest entry.
+    pub(super) mark: Mark,
+    /// How far the checkpoint goes.
+    pub(super) committed: Option<EntryId>,
+}
+
+impl Overlay {
+    pub(super) fn new(checkpoint: Arc<dyn Checkpoint>, mark: Mark) -> Self {
+        let committed = mark.applied;
+        Self { active: Layer::default(), frozen: None, checkpoint, mark, committed }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.active.bytes + self.frozen.as_ref().map_or(0, |frozen| frozen.layer.bytes)
+    }
+
+    pub(super) fn active_bytes(&self) -> usize {
+        self.active.bytes
+    }
+
+    /// `None` where the checkpoint has to be asked.
+    pub(super) fn look_up<T: Table>(&self, key: &T::Key) -> Option<Option<T::Value>> {
+        let frozen = self.frozen.as_ref().map(|frozen| &*frozen.layer);
+        let mut layers = std::iter::once(&self.active).chain(frozen);
+        layers.find_map(|layer| T::changes(layer).get(key)).cloned()
+    }
+
+    pub(super) fn records(
+        &self,
+        (first, last): (StoredKey, StoredKey),
+    ) -> BTreeMap<StoredKey, Option<Record>> {
+        let mut found = BTreeMap::new();
+        let frozen = self.frozen.as_ref().map(|frozen| &*frozen.layer);
+        for layer in frozen.into_iter().chain([&self.active]) {
+            let range = layer.records.range(first..=last);
+            found.extend(range.map(|(key, record)| (*key, record.clone())));
+        }
+        found
+    }
+
+    /// All changes, the newer over the older, as a checkpoint holds them.
+    pub(super) fn changes(&self) -> BTreeMap<Bytes, Option<Bytes>> {
+        let mut found = BTreeMap::new();
+        let frozen = self.frozen.as_ref().map(|frozen| &*frozen.layer);
+        for layer in frozen.into_iter().chain([&self.active]) {
+            found.extend(layer.encoded().map(|(key, value)| {
+                (Bytes::copy_from_slice(key.as_slice()), value.map(Bytes::from))
+            }));
+        }
+        found
+    }
+
+    pub(super) fn merge(&mut self, id: EntryId, effects: Effects) {
+        self.active.bytes += bytes_of(&effects);
+        self.active.records.extend(effects.records);
+        self.active.directories.extend(effects.directories);
+        self.active.system.extend(effects.system);
+        self.mark.time = effects.time;
+        self.mark.applied = Some(id);
+    }
+
+    /// What the next checkpoint commits; `None` where it would change nothing.
+    pub(super) fn freeze(&mut self) -> Option<Frozen> {
+        if self.frozen.is_none() && self.mark.applied != self.committed {
+            let layer = Arc::new(std::mem::take(&mut self.active));
+            self.frozen = Some(Frozen { layer, mark: self.mark.clone() });
+        }
+        self.frozen.clone()
+    }
+
+    /// The frozen layer is in the checkpoint.
+    pub(super) fn thaw(&mut self) {
+        if let Some(frozen) = self.frozen.take() {
+            self.committed = frozen.mark.applied;
+        }
+    }
+}
+
+impl Layer {
+    /// As a checkpoint holds them.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = super::checkpoint::Change> {
+        encoded::<Records>(self).chain(encoded::<Directories>(self)).chain(encoded::<System>(self))
+    }
+}
+
+fn encoded<T: Table>(layer: &Layer) -> impl Iterator<Item = super::checkpoint::Change> {
+    let changes = T::changes(layer).iter();
+    changes.map(|(key, value)| (T::key(key), value.as_ref().map(T::encode)))
+}
+
+/// What a checkpoint says of a key.
+pub(super) fn decode<T: Table>(bytes: Option<Bytes>) -> Result<Option<T::Value>, Error> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    let damaged = || Error::Database(format!("a value of table {} is damaged", T::PREFIX));
+    T::decode(bytes).map(Some).ok_or_else(damaged)
+}

@@ -1,0 +1,205 @@
+//! How the tables of the state are named and encoded in checkpoints and snapshots. Numbers are
+//! little-endian, but for keys, whose order is that of their bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+
+use super::overlay::Layer;
+use crate::clock::Timestamp;
+use crate::record::{
+    Ciphertext, Directory, Record, Revision, StoredDirectory, StoredKey, SystemKey,
+};
+use crate::store::{Effects, EntryId};
+
+/// One kind of thing that the state holds by key.
+pub(super) trait Table {
+    type Key: Copy + Ord + 'static;
+    type Value: Clone + 'static;
+    /// The first byte of its keys. For ever: in snapshots.
+    const PREFIX: u8;
+
+    fn key(key: &Self::Key) -> RawKey;
+    fn encode(value: &Self::Value) -> Vec<u8>;
+    /// `None` where the bytes are not what [`Self::encode`] makes.
+    fn decode(bytes: Bytes) -> Option<Self::Value>;
+    fn changes(layer: &Layer) -> &Changes<Self>;
+}
+
+/// `None`: it goes.
+pub(super) type Changes<T> = BTreeMap<<T as Table>::Key, Option<<T as Table>::Value>>;
+
+pub(super) struct Records;
+pub(super) struct Directories;
+pub(super) struct System;
+
+impl Table for Records {
+    type Key = StoredKey;
+    type Value = Record;
+    const PREFIX: u8 = 1;
+
+    fn key(key: &StoredKey) -> RawKey {
+        RawKey::new(Self::PREFIX, &key.0)
+    }
+
+    fn encode(record: &Record) -> Vec<u8> {
+        with_revision(record.revision, record.value.as_bytes())
+    }
+
+    fn decode(mut bytes: Bytes) -> Option<Record> {
+        let revision = Revision(bytes.try_get_u64_le().ok()?);
+        Some(Record { revision, value: Ciphertext::from_sealed(bytes) })
+    }
+
+    fn changes(layer: &Layer) -> &Changes<Self> {
+        &layer.records
+    }
+}
+
+impl Table for Directories {
+    type Key = StoredDirectory;
+    type Value = Directory;
+    const PREFIX: u8 = 2;
+
+    fn key(directory: &StoredDirectory) -> RawKey {
+        RawKey::new(Self::PREFIX, &directory.0)
+    }
+
+    fn encode(directory: &Directory) -> Vec<u8> {
+        with_revision(directory.revision, &directory.records.to_le_bytes())
+    }
+
+    fn decode(mut bytes: Bytes) -> Option<Directory> {
+        let revision = Revision(bytes.try_get_u64_le().ok()?);
+        let records = bytes.try_get_u64_le().ok()?;
+        bytes.is_empty().then_some(Directory { revision, records })
+    }
+
+    fn changes(layer: &Layer) -> &Changes<Self> {
+        &layer.directories
+    }
+}
+
+impl Table for System {
+    type Key = SystemKey;
+    type Value = (Revision, Bytes);
+    const PREFIX: u8 = 3;
+
+    fn key(key: &SystemKey) -> RawKey {
+        RawKey::new(Self::PREFIX, &(*key as u32).to_be_bytes())
+    }
+
+    fn encode((revision, value): &(Revision, Bytes)) -> Vec<u8> {
+        with_revision(*revision, value)
+    }
+
+    fn decode(mut bytes: Bytes) -> Option<(Revision, Bytes)> {
+        Some((Revision(bytes.try_get_u64_le().ok()?), bytes))
+    }
+
+    fn changes(layer: &Layer) -> &Changes<Self> {
+        &layer.system
+    }
+}
+
+/// Where the state is in the log, and what is kept once.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Mark {
+    pub(super) applied: Option<EntryId>,
+    pub(super) time: Timestamp,
+    /// Of the raft cluster; opaque here.
+    pub(super) membership: Option<Bytes>,
+}
+
+impl Mark {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.put_u64_le(self.time.0);
+        bytes.put_u8(u8::from(self.applied.is_some()));
+        if let Some(id) = self.applied {
+            bytes.put_u64_le(id.index);
+            bytes.put_u64_le(id.term);
+            bytes.put_u64_le(id.node);
+        }
+        bytes.put_u8(u8::from(self.membership.is_some()));
+        bytes.put_slice(self.membership.as_deref().unwrap_or_default());
+        bytes
+    }
+
+    pub(super) fn decode(mut bytes: Bytes) -> Option<Self> {
+        let time = Timestamp(bytes.try_get_u64_le().ok()?);
+        let applied = match bytes.try_get_u8().ok()? {
+            0 => None,
+            1 => Some(EntryId {
+                index: bytes.try_get_u64_le().ok()?,
+                term: bytes.try_get_u64_le().ok()?,
+                node: bytes.try_get_u64_le().ok()?,
+            }),
+            _ => return None,
+        };
+        let membership = match bytes.try_get_u8().ok()? {
+            0 if bytes.is_empty() => None,
+            1 => Some(bytes),
+            _ => return None,
+        };
+        Some(Self { applied, time, membership })
+    }
+}
+
+/// A key of a checkpoint: a table's prefix, then at most 32 bytes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct RawKey {
+    bytes: [u8; 33],
+    length: u8,
+}
+
+impl RawKey {
+    pub(super) fn new(prefix: u8, key: &[u8]) -> Self {
+        let mut bytes = [0; 33];
+        let (first, rest) = bytes.split_at_mut(1);
+        first.fill(prefix);
+        let length = key.len().min(rest.len());
+        rest.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        Self { bytes, length: length as u8 + 1 }
+    }
+
+    /// Where a checkpoint keeps its [`Mark`], before the tables.
+    pub(super) fn mark() -> Self {
+        Self::new(0, &[])
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&self.bytes)
+    }
+}
+
+/// The first and the last stored key that a directory may hold.
+pub(super) fn directory_range(directory: &StoredDirectory) -> (StoredKey, StoredKey) {
+    let [mut first, mut last] = [[0; 32], [u8::MAX; 32]];
+    for bound in [&mut first, &mut last] {
+        bound.split_at_mut(16).0.copy_from_slice(&directory.0);
+    }
+    (StoredKey(first), StoredKey(last))
+}
+
+/// About what the effects keep in memory. What they replace is not taken off: it may share its
+/// memory with what stays, since values are slices of their log entry.
+pub(super) fn bytes_of(effects: &Effects) -> usize {
+    let records = effects.records.values().flatten().map(|record| record.value.as_bytes().len());
+    let system = effects.system.values().flatten().map(|(_, value)| value.len());
+    let things = effects.records.len() + effects.directories.len() + effects.system.len();
+    records.chain(system).sum::<usize>() + (things + 1) * BYTES_EACH
+}
+
+fn with_revision(revision: Revision, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + value.len());
+    bytes.put_u64_le(revision.0);
+    bytes.put_slice(value);
+    bytes
+}
+
+/// Bounds of all keys but [`RawKey::mark`].
+pub(super) const TABLES_FIRST: [u8; 1] = [Records::PREFIX];
+pub(super) const TABLES_LAST: [u8; 1] = [u8::MAX];
+/// Key, place in the map, and the like.
+const BYTES_EACH: usize = 128;
