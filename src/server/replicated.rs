@@ -74,6 +74,7 @@ impl Replicated {
         let identity = Arc::new(Identity::open(&folder(&disk, path, "node")?, rng.as_ref())?);
         let log =
             SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
+        check_owner(&path.join("log"), &identity)?;
         let state: Arc<dyn StateStore> = Arc::new(MemoryStateStore::default());
         let proof = Arc::new(BarrierProof(barrier.clone()));
         let removed = Arc::new(Removed(state.view()));
@@ -324,6 +325,27 @@ fn node_name(configured: &str, identity: &Identity) -> String {
     match configured {
         "" => format!("node-{:016x}", identity.id()),
         name => name.to_owned(),
+    }
+}
+
+/// The log names the node that wrote it: another one's votes and entries must not be taken for
+/// this one's. Must be called with the folder locked.
+fn check_owner(log: &Path, identity: &Identity) -> Result<(), StartError> {
+    let file = log.join("owner");
+    let own = format!("{}\n", identity.id());
+    match std::fs::read_to_string(&file) {
+        Ok(owner) if owner == own => Ok(()),
+        // A crash can leave it empty, before anything else was written.
+        Ok(owner) if !owner.is_empty() => Err(format!(
+            "data folder {}: the log was written by node {}, but `node` is of node {}: put back \
+             `node` and `log` of one and the same node, or start with an empty folder and join again",
+            log.parent().unwrap_or(log).display(),
+            owner.trim(),
+            identity.id(),
+        )
+        .into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(in_folder(log, &error)),
+        _ => std::fs::write(&file, own).map_err(|error| in_folder(log, &error)),
     }
 }
 

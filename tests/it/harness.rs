@@ -313,6 +313,30 @@ impl sys::NodeControl for NoNode {
         Box::pin(async { Err(Error::internal("no node")) })
     }
 
+    fn raft_configuration(&self) -> Result<(u64, Vec<sys::Peer>), Error> {
+        Err(Error::internal("no node"))
+    }
+
+    fn remove_peer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
+    fn join(&self, _: sys::Join) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
+    fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
+        Err(Error::internal("no node"))
+    }
+
+    fn admit<'a>(
+        &'a self,
+        _: &'a sys::Answer,
+        _: Secret<String>,
+    ) -> BoxFuture<'a, Result<(sys::Admitted, u64, sys::NodeRecord), Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }

@@ -33,7 +33,7 @@ fn requests_that_cannot_be_served_are_answered_and_the_server_goes_on() {
         ("no JSON", put(1, "{"), "400"),
         ("not UTF-8", put(5, "\"\u{80}\"{").into_iter().map(|byte| byte | 0x80).collect(), "400"),
         ("dots", get("/v1/secret/../sys/health"), "307"),
-        ("encoded dots", get("/v1/secret/%2e%2e/sys/health"), "307"),
+        ("encoded dots", get("/v1/secret/%2e%2e/sys/health"), "400"),
         ("path that is not UTF-8", get("/v1/secret/%ff"), "400"),
         ("no HTTP", b"\x16\x03\x01\x02\x00 hello\r\n\r\n".to_vec(), "400"),
         ("slow headers", b"GET /v1/sys/health HTTP/1.1\r\nHo".to_vec(), "408"),
