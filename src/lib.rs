@@ -28,6 +28,8 @@ pub mod mount;
 // State.
 pub mod barrier;
 pub mod cluster;
+pub mod expiry;
+pub mod job;
 pub mod key;
 pub mod log;
 pub mod proto;

@@ -1,6 +1,7 @@
-use super::handler::{Call, TtlLimits};
+use super::handler::Call;
 use super::route::{Access, Needs, Route};
 use super::template::{Overlap, Template};
+use super::ttl::TtlLimits;
 use crate::log::BoxFuture;
 use crate::mount::MountEntry;
 use crate::request::{Caller, Error, Operation, Params, Reply, Request};

@@ -346,7 +346,9 @@ impl NodeControl for Control {
 
     fn leader(&self) -> BoxFuture<'_, Result<LeaderStatus, Error>> {
         Box::pin(async {
-            if self.barrier.is_sealed() {
+            let ha_enabled = self.consensus.storage_type() == "raft";
+            // A node alone is no secret: clients take the refusal for one of a cluster.
+            if self.barrier.is_sealed() && ha_enabled {
                 return Err(Error::Sealed);
             }
             let role = self.consensus.role();
@@ -361,7 +363,7 @@ impl NodeControl for Control {
             let progress = self.consensus.progress();
             let since = *self.active_since.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(LeaderStatus {
-                ha_enabled: self.consensus.storage_type() == "raft",
+                ha_enabled,
                 is_self,
                 active_time: since.filter(|_| is_self).map(Timestamp::rfc3339),
                 leader_address: api,

@@ -27,7 +27,7 @@ pub use settings::{NodeHeaders, listener_settings, with_port};
 pub use signals::{Signals, Told};
 pub use start::start;
 pub use tasks::Tasks;
-pub use workers::run_workers;
+pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 

@@ -22,13 +22,13 @@ use crate::cluster::{
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
 use crate::raft::{
-    ApplyObserver, DiskLogStore, MemoryStateStore, NodeInfo, Options, Parts, RaftLog, StateStore,
+    ApplyObserver, DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore,
 };
 use crate::record::{Applied, SealedBatch, SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::seal::KeyringRecord;
-use crate::store::{Disk, LogOptions, SegmentLog, Vfs};
+use crate::store::{Disk, LogOptions, SegmentLog, StateOptions, Vfs};
 
 /// What a replicated node is made of.
 pub struct Replication {
@@ -45,6 +45,7 @@ pub struct Replication {
     /// Where the others reach it, `host:port`; port 0 becomes the one that was given.
     pub cluster_address: String,
     pub options: Options,
+    pub state: StateOptions,
     /// Takes what other nodes forward.
     pub requests: Arc<dyn ForwardHandler>,
 }
@@ -75,7 +76,14 @@ impl Replicated {
         let log =
             SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
         check_owner(&path.join("log"), &identity)?;
-        let state: Arc<dyn StateStore> = Arc::new(MemoryStateStore::default());
+        let exchange = folder(&disk, path, "snapshots")?;
+        let on_disk = Arc::new(DiskStateStore::open(
+            &folder(&disk, path, "state")?,
+            &exchange,
+            parts.state,
+            &log,
+        )?);
+        let state: Arc<dyn StateStore> = on_disk.clone();
         let proof = Arc::new(BarrierProof(barrier.clone()));
         let removed = Arc::new(Removed(state.view()));
         let cluster = Arc::new(Cluster::new(identity.clone(), proof, removed, &options.timing)?);
@@ -85,7 +93,7 @@ impl Replicated {
         let port = listener.local_addr()?.port();
         let raft = RaftLog::start(Parts {
             id: identity.id(),
-            log: DiskLogStore::new(log),
+            log: DiskLogStore::new(log.clone()),
             state: state.clone(),
             observer: Arc::new(MacObserver(barrier.clone())),
             peers: cluster.peers(),
@@ -101,6 +109,7 @@ impl Replicated {
         let (stop, stopped) = watch::channel(false);
         serve(&raft, &cluster, parts.requests.clone(), listener, stopped)?;
         let role = follow_role(&raft)?;
+        watch_disk(&raft, log, on_disk)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
     }
@@ -303,6 +312,36 @@ fn follow_role(raft: &Arc<RaftLog>) -> Result<watch::Receiver<Role>, StartError>
     Ok(seen)
 }
 
+/// Tells the leader when this node's disk is below its reserve, so that it takes no more writes.
+fn watch_disk(
+    raft: &Arc<RaftLog>,
+    log: SegmentLog,
+    state: Arc<DiskStateStore>,
+) -> Result<(), StartError> {
+    let runtime = raft.runtime().ok_or("raft has no runtime")?;
+    let raft = Arc::downgrade(raft);
+    drop(runtime.spawn(async move {
+        let mut was_low = false;
+        while let Some(raft) = raft.upgrade() {
+            let room = state.state().checkpoint_bytes();
+            match room.and_then(|room| log.disk(room)) {
+                Ok(space) => {
+                    let low = space.is_low();
+                    if low != was_low {
+                        tracing::warn!(low, free = space.free_bytes, "the disk's reserve");
+                    }
+                    raft.set_disk_low(low);
+                    was_low = low;
+                }
+                Err(error) => tracing::warn!(%error, "free disk space is not known"),
+            }
+            drop(raft);
+            tokio::time::sleep(DISK_PAUSE).await;
+        }
+    }));
+    Ok(())
+}
+
 fn folder(disk: &Arc<dyn Vfs>, path: &Path, name: &str) -> Result<PathBuf, StartError> {
     let folder = path.join(name);
     disk.create_folder(&folder).map_err(|error| in_folder(&folder, &error))?;
@@ -478,5 +517,8 @@ impl ApplyObserver for MacObserver {
 
 /// Of this node alone: each lasts a few milliseconds.
 const ELECTIONS_MAX: usize = 50;
+
+/// How often free disk space is looked at.
+const DISK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 const ELECTION_WAIT: std::time::Duration = std::time::Duration::from_millis(200);

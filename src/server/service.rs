@@ -24,6 +24,7 @@ pub struct Service {
 }
 
 /// Where one try of a request ended.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, where it was made")]
 enum Try {
     Done(Result<Reply, Error>),
     /// Nothing was done: the next active node is to be asked.

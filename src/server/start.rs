@@ -12,10 +12,13 @@ use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
 use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, Storage};
+use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage};
 use crate::framework::TtlLimits;
 use crate::raft::{Options, Profile, Timing};
 use crate::rng::{Rng, SystemRng};
+#[cfg(feature = "sled")]
+use crate::store::StateKind;
+use crate::store::StateOptions;
 
 type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,6 +51,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
                 cluster_listen: cluster_listen(config)?,
                 cluster_address: config.cluster_addr.authority(),
                 options: options(raft),
+                state: state_options(raft)?,
                 requests: Arc::new(doors.entrance()),
             })
             .await?;
@@ -124,5 +128,25 @@ fn options(raft: &RaftStorage) -> Options {
         timing: Timing::new(profile, raft.performance_multiplier),
         transaction_bytes_max: usize::try_from(raft.max_transaction_size.0).unwrap_or(usize::MAX),
         ..Options::default()
+    }
+}
+
+#[cfg(feature = "sled")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it can fail")]
+fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
+    let kind = match raft.state_store {
+        StateStore::Lmdb => StateKind::Lmdb,
+        StateStore::Sled => StateKind::Sled,
+    };
+    Ok(StateOptions { kind, ..StateOptions::default() })
+}
+
+#[cfg(not(feature = "sled"))]
+fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
+    match raft.state_store {
+        StateStore::Lmdb => Ok(StateOptions::default()),
+        StateStore::Sled => {
+            Err("state_store = \"sled\": this program was built without the feature `sled`".into())
+        }
     }
 }

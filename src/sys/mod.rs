@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod control;
+pub mod expiry;
 mod first;
 pub mod jobs;
 mod mounts;

@@ -58,8 +58,9 @@ class Report(unittest.TestResult):
             self._line("SKIPPED", test, f"({reason})")
 
     def _problem(self, test, error):
-        self.failed += 1
-        self._line("FAILED", test)
+        if not self._sub_failed:
+            self.failed += 1
+            self._line("FAILED", test)
         self.problems.append((name(test), "".join(traceback.format_exception(*error))))
 
     def _line(self, verdict, test, more=""):

@@ -208,6 +208,20 @@ class Wire(DevCase):
                 self.expect(answer, 400)
                 self.assertIn("error parsing X-Vault-Wrap-TTL header: ", answer.errors()[0])
 
+    def test_an_answer_that_was_to_be_wrapped_is_refused(self):
+        self.put_items("x")
+        for path, flags in [
+            (f"/v1/{self.kv}/x", ()),
+            (f"/v1/{self.kv}/y", ("--data", '{"a":1}')),
+            ("/v1/sys/mounts", ()),
+        ]:
+            with self.subTest(path=path):
+                answer = self.curl(path, *flags, "--header", "X-Vault-Wrap-TTL: 5m")
+                self.expect(answer, 400)
+                self.assertIn("wrap", answer.errors()[0])
+        self.expect(self.server.read(f"{self.kv}/y"), 404)
+        self.expect(self.curl(f"/v1/{self.kv}/x", "--header", "X-Vault-Wrap-TTL: 0"), 200)
+
     def test_numbers_are_kept_to_the_last_digit(self):
         v2 = self.mount("numbers_2", "kv", options={"version": "2"})
         numbers = b'{"big":12345678901234567890123,"price":1.10,"tiny":1e-400,"negative":-5}'

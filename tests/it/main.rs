@@ -16,4 +16,5 @@ mod routing;
 mod server;
 mod sys;
 mod tidy;
+mod token;
 mod transactions;

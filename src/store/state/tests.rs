@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::record::{Ciphertext, Header, Write};
+use crate::clock::Timestamp;
+use crate::record::{Ciphertext, Header, Revision, StoredKey, SystemKey, View as _, Write};
 
 const LEADERSHIP: Leadership = Leadership { term: 2, node: 7 };
 

@@ -378,3 +378,169 @@ fn policy_fmt_writes_the_file_again() {
     assert!(seen.starts_with("exit 1\n--- stderr\nError formatting policy: "), "{seen}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "path {");
 }
+
+/// What each command asks of the server, apart from the question for the mount.
+#[test]
+fn commands_send_what_vaults_own_send() {
+    let home = tempdir().unwrap();
+    let server = Server::json(&[MOUNT]);
+    for (words, wanted) in [
+        ("read kv/a version=1", "GET /v1/kv/a?version=1"),
+        ("list kv", "GET /v1/kv?list=true"),
+        ("delete kv/a b=c", "DELETE /v1/kv/a?b=c"),
+        ("kv list -mount=secret a", "GET /v1/sys/internal/ui/mounts/secret"),
+        (
+            "kv put -cas=0 secret/a x=1",
+            r#"PUT /v1/secret/data/a {"data":{"x":"1"},"options":{"cas":0}}"#,
+        ),
+        ("kv delete secret/a", "DELETE /v1/secret/data/a"),
+        ("kv delete -versions=1,2 secret/a", r#"PUT /v1/secret/delete/a {"versions":["1","2"]}"#),
+        ("kv undelete -versions=1 secret/a", r#"PUT /v1/secret/undelete/a {"versions":["1"]}"#),
+        ("kv destroy -versions 1 secret/a", r#"PUT /v1/secret/destroy/a {"versions":["1"]}"#),
+        ("kv metadata delete secret/a", "DELETE /v1/secret/metadata/a"),
+        (
+            "kv metadata put -max-versions=5 -cas-required=false -custom-metadata=k=v secret/a",
+            r#"PUT /v1/secret/metadata/a {"max_versions":5,"cas_required":false,"custom_metadata":{"k":"v"}}"#,
+        ),
+        (
+            "kv metadata patch -remove-custom-metadata=k secret/a",
+            r#"PATCH /v1/secret/metadata/a content-type=application/merge-patch+json {"custom_metadata":{"k":null}}"#,
+        ),
+        (
+            "kv enable-versioning secret/",
+            r#"POST /v1/sys/mounts/secret/tune {"options":{"version":"2"}}"#,
+        ),
+        (
+            "token create -policy=a -policy=b -ttl=1h -metadata=k=v -orphan -renewable=false",
+            r#"POST /v1/auth/token/create {"ttl":"3600s","policies":["a","b"],"meta":{"k":"v"},"renewable":false,"no_parent":true,"no_default_policy":false,"num_uses":0,"type":"service"}"#,
+        ),
+        ("token lookup t", r#"POST /v1/auth/token/lookup {"token":"t"}"#),
+        ("token lookup -accessor a", r#"POST /v1/auth/token/lookup-accessor {"accessor":"a"}"#),
+        ("token renew -increment=1h", r#"PUT /v1/auth/token/renew-self {"increment":3600}"#),
+        ("token revoke -self", "PUT /v1/auth/token/revoke-self"),
+        ("token revoke -mode=orphan t", r#"PUT /v1/auth/token/revoke-orphan {"token":"t"}"#),
+        ("token revoke -mode=path auth/x", "PUT /v1/sys/leases/revoke-prefix/auth/x"),
+        ("token capabilities kv/a", r#"POST /v1/sys/capabilities-self {"path":"kv/a"}"#),
+        ("token capabilities t kv/a", r#"POST /v1/sys/capabilities {"token":"t","path":"kv/a"}"#),
+        ("policy list", "GET /v1/sys/policies/acl?list=true"),
+        ("policy write Name -", r#"PUT /v1/sys/policies/acl/name {"policy":""}"#),
+        ("policy delete name", "DELETE /v1/sys/policies/acl/name"),
+        (
+            "secrets enable -version=2 -path=a/b/ -max-lease-ttl=1d kv",
+            r#"POST /v1/sys/mounts/a/b {"type":"kv","description":"","local":false,"seal_wrap":false,"external_entropy_access":false,"config":{"max_lease_ttl":"86400s"},"options":{"version":"2"}}"#,
+        ),
+        ("secrets disable a/b", "DELETE /v1/sys/mounts/a/b"),
+        ("secrets tune -description=d kv", r#"POST /v1/sys/mounts/kv/tune {"description":"d"}"#),
+        ("secrets move a b", r#"POST /v1/sys/remount {"from":"a/","to":"b/"}"#),
+        ("auth move auth/a b", r#"POST /v1/sys/remount {"from":"auth/a/","to":"auth/b/"}"#),
+        ("auth disable userpass", "DELETE /v1/sys/auth/userpass"),
+        (
+            "lease renew -increment=60 l",
+            r#"PUT /v1/sys/leases/renew {"lease_id":"l","increment":60}"#,
+        ),
+        ("lease revoke -sync l/1", r#"PUT /v1/sys/leases/revoke/l/1 {"sync":true}"#),
+        ("lease revoke -prefix l", r#"PUT /v1/sys/leases/revoke-prefix/l {"sync":false}"#),
+        (
+            "audit enable file file_path=/x",
+            r#"PUT /v1/sys/audit/file {"type":"file","description":"","options":{"file_path":"/x"},"local":false}"#,
+        ),
+        ("operator seal", "PUT /v1/sys/seal"),
+        ("operator step-down", "PUT /v1/sys/step-down"),
+        ("operator unseal -reset", r#"PUT /v1/sys/unseal {"reset":true}"#),
+        ("operator unseal key", r#"PUT /v1/sys/unseal {"key":"key","migrate":false}"#),
+        (
+            "operator raft remove-peer n1",
+            r#"POST /v1/sys/storage/raft/remove-peer {"server_id":"n1"}"#,
+        ),
+        (
+            "operator raft join -retry http://a:1/",
+            r#"POST /v1/sys/storage/raft/join {"leader_api_addr":"http://a:1","retry":true,"non_voter":false}"#,
+        ),
+        ("operator generate-root -init", "PUT /v1/sys/generate-root/attempt {}"),
+        ("operator rekey -cancel -target=recovery", "DELETE /v1/sys/rekey-recovery-key/init"),
+        ("path-help kv/a", "GET /v1/kv/a?help=1"),
+        ("unwrap w", "PUT /v1/sys/wrapping/unwrap x-vault-token=w"),
+    ] {
+        run(&server, home.path(), &words.split(' ').collect::<Vec<_>>(), "");
+        let seen = server.seen();
+        let sent = seen.iter().find(|line| !line.ends_with("/ui/mounts/secret/a"));
+        assert_eq!(sent.map(String::as_str), Some(wanted), "{words}");
+    }
+}
+
+#[test]
+fn tables_of_several_columns_are_as_vaults() {
+    let home = tempdir().unwrap();
+    let server = Server::json(&[
+        (
+            "GET /v1/sys/mounts",
+            200,
+            r#"{"secret/":{"type":"kv"},"data":{"secret/":{"type":"kv","accessor":"kv_1",
+                "description":"","config":{"default_lease_ttl":0},"options":{"version":"2"}}}}"#,
+        ),
+        (
+            "GET /v1/sys/storage/raft/configuration",
+            200,
+            r#"{"data":{"config":{"servers":[
+                {"node_id":"n1","address":"a:1","leader":true,"voter":true},
+                {"node_id":"n2","address":"b:1","leader":false,"voter":false}]}}}"#,
+        ),
+    ]);
+    assert_eq!(
+        run(&server, home.path(), &["secrets", "list"], ""),
+        "exit 0
+Path       Type    Accessor    Description
+----       ----    --------    -----------
+secret/    kv      kv_1        n/a
+"
+    );
+    assert_eq!(
+        run(&server, home.path(), &["operator", "raft", "list-peers"], ""),
+        "exit 0
+Node    Address    State       Voter
+----    -------    -----       -----
+n1      a:1        leader      true
+n2      b:1        follower    false
+"
+    );
+}
+
+#[test]
+fn kv_metadata_shows_each_version() {
+    let home = tempdir().unwrap();
+    let server = Server::json(&[
+        MOUNT,
+        (
+            "GET /v1/secret/metadata/a",
+            200,
+            r#"{"data":{"current_version":10,"custom_metadata":{"k":"v"},"versions":{
+                "10":{"deletion_time":"","destroyed":false},
+                "9":{"deletion_time":"","destroyed":true}}}}"#,
+        ),
+    ]);
+    assert_eq!(
+        run(&server, home.path(), &["kv", "metadata", "get", "secret/a"], ""),
+        "exit 0
+= Metadata Path =
+secret/metadata/a
+
+======= Metadata =======
+Key                Value
+---                -----
+current_version    10
+custom_metadata    map[k:v]
+
+====== Version 9 ======
+Key              Value
+---              -----
+deletion_time    n/a
+destroyed        true
+
+===== Version 10 =====
+Key              Value
+---              -----
+deletion_time    n/a
+destroyed        false
+"
+    );
+}
