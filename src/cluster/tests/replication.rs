@@ -122,9 +122,14 @@ async fn leadership_goes_to_whoever_is_unsealed_when_it_is_handed_over() {
     world.put(1, b"one").await;
     let raft = Arc::clone(&world.node("a").raft);
     world.node("b").raft.set_candidate(false);
+    let (b, c) = (world.id("b"), world.id("c"));
+    let sealed = |id, wanted| {
+        let member = raft.configuration().into_iter().find(|member| member.id == id).unwrap();
+        member.status.is_some_and(|status| status.sealed == wanted)
+    };
     let known = async {
         // The next heartbeats tell.
-        while raft.successor() != Some(world.id("c")) {
+        while !sealed(b, true) || !sealed(c, false) {
             tokio::task::yield_now().await;
         }
     };
