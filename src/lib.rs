@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod http;
+pub mod serve;
 pub mod server;
 
 // The request.
@@ -27,6 +28,8 @@ pub mod mount;
 // State.
 pub mod barrier;
 pub mod cluster;
+pub mod expiry;
+pub mod job;
 pub mod key;
 pub mod log;
 pub mod proto;

@@ -1,26 +1,28 @@
-//! Parses arguments, and runs a command.
+//! Parses arguments, and runs a command or the server.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use strongroom::cli::env::Env;
-use strongroom::cli::failure::Failure;
 use strongroom::cli::io::Io;
-use strongroom::cli::{self, server};
+use strongroom::{cli, crypto, serve};
 
 fn main() -> ExitCode {
+    // First of all, before there is a secret to protect.
+    let protected = crypto::protect_process_memory();
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    // Standard error is not locked: the log goes there too, from other threads.
+    let (stdin, stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
     let mut io = Io {
         is_output_terminal: stdout.is_terminal(),
         is_input_terminal: stdin.is_terminal(),
         input: &mut stdin.lock(),
         output: &mut io::BufWriter::new(stdout.lock()),
-        errors: &mut stderr.lock(),
+        errors: &mut stderr,
     };
-    cli::run(arguments.collect(), &Env::of_process(), &mut io, serve).into()
-}
-
-fn serve(_: server::Args, _: &mut Io<'_>) -> Result<(), Failure> {
-    Err(Failure::local("this build holds the command line alone"))
+    if let Err(error) = protected {
+        io.warn(&format!("memory may be written to core dumps: {error}"));
+    }
+    let env = Env::of_process();
+    cli::run(arguments.collect(), &env, &mut io, |args, io| serve::run(&args, &env, io)).into()
 }

@@ -74,6 +74,8 @@ impl MountEntry {
         match self.kind.as_str() {
             // These keep what belongs to the whole namespace.
             "system" | "token" | "identity" => "core/".into(),
+            // With the tokens, so that what revokes one can take its cubbyhole along.
+            "cubbyhole" => CUBBYHOLE.into(),
             _ => format!("logical/{}/", self.uuid),
         }
     }
@@ -99,6 +101,9 @@ impl Table {
         format!("{}/", name.replace("%2F", "/").replace("%25", "%"))
     }
 }
+
+/// Where the cubbyholes of a namespace's tokens are, below the namespace.
+const CUBBYHOLE: &str = "core/cubbyhole/";
 
 /// The root namespace's part of every key. Others will have their own.
 pub const ROOT_NAMESPACE: &str = "root/";

@@ -1,5 +1,6 @@
 //! The URL space `auth/`: tokens, and one folder for each method.
 
+pub mod cidr;
 pub mod token;
 
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use crate::mount::MountEntry;
 /// # Errors
 /// Where a method's table has two routes for the same paths.
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
-    let _ = entry;
-    Ok(None)
+    match entry.kind.as_str() {
+        "token" => Ok(Some(token::engine()?.mount(()).into())),
+        _ => Ok(None),
+    }
 }
 
 /// The kinds that can be enabled, sorted.

@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use super::Keyring;
 use crate::key::Key;
-use crate::record::{Directory, Revision, SystemKey, View};
+use crate::record::{Ciphertext, Directory, Revision, SystemKey, View};
 use crate::request::Error;
+use crate::rng::Rng;
+use crate::secret::Secret;
 use crate::txn::{Snapshot, Stored};
 
 /// The replicated state, seen through a keyring.
@@ -55,5 +57,16 @@ impl Snapshot for Opened {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, Error> {
         self.view.system(key).map_err(Error::internal)
+    }
+
+    fn seal(&self, rng: &dyn Rng, context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        let sealed =
+            self.keyring.seal_response(rng, context, plaintext).map_err(Error::internal)?;
+        Ok(sealed.as_bytes().to_vec())
+    }
+
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        let sealed = Ciphertext::from_sealed(Bytes::copy_from_slice(sealed));
+        self.keyring.open_response(context, &sealed).ok()
     }
 }

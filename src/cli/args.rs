@@ -19,6 +19,22 @@ pub(super) fn with_double_dashes(arguments: Vec<String>) -> Vec<String> {
         .collect()
 }
 
+/// The other way round, for what clap says about flags: Vault's commands and scripts write one
+/// dash.
+pub(super) fn with_single_dashes(text: &str) -> String {
+    let text = text.replace("[=<BOOL>]", "         ");
+    let mut words = text.split("--");
+    let mut single = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let is_flag = word.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !single.ends_with(|last: char| last.is_ascii_alphanumeric() || last == '-');
+        single.push_str(if is_flag { "-" } else { "--" });
+        single.push_str(word);
+    }
+    let lines: Vec<&str> = single.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
 /// Makes all flags of a command and its subcommands behave as Go's: a flag may be repeated (the
 /// last one counts), and a switch also reads `-flag=false`.
 pub(super) fn with_go_flags(command: Command) -> Command {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::config::env;
+
 /// A copy, so that tests can set it.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
@@ -18,13 +20,15 @@ impl Env {
         Self { variables: std::env::vars_os().filter_map(text).collect() }
     }
 
-    pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        Self { variables: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into() }
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self { variables: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// `BAO_NAME`, else `VAULT_NAME`; what is empty counts as not set, as in Vault.
+    /// `BAO_NAME`, else `VAULT_NAME`; what is empty counts as not set, as in Vault. The names are
+    /// in [`crate::config::env`].
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.plain(&format!("BAO_{name}")).or_else(|| self.plain(&format!("VAULT_{name}")))
+        env::PREFIXES.iter().find_map(|prefix| self.plain(&format!("{prefix}{name}")))
     }
 
     /// A variable by its whole name.

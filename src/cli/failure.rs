@@ -111,6 +111,10 @@ fn hints(error: &client::Error) -> Vec<Hint> {
             403 if error.says("preflight") => {
                 command("secrets list", "shows which secrets engines exist, and where")
             }
+            403 if !error.had_token => command("login", "logs in; no token was sent"),
+            403 if error.url.contains("/v1/auth/token/lookup") => {
+                command("login", "logs in anew; that token is not, or no longer, valid")
+            }
             403 => vec![
                 Hint::Command {
                     command: "token lookup".to_owned(),

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::format::Format;
 use super::token_helper::TokenHelper;
 use crate::client::{Address, Client, Config, Mode, Redirects, Tls, Verification};
+use crate::config::env;
 use crate::secret::Secret;
 
 /// Each wins over its variable, `VAULT_ADDR` and so on.
@@ -81,41 +82,41 @@ pub(super) struct GlobalFlags {
 
 impl GlobalFlags {
     pub(super) fn format(&self, env: &Env) -> Result<Format, Failure> {
-        let name = self.format.as_deref().or_else(|| env.get("FORMAT")).unwrap_or("table");
+        let name = self.format.as_deref().or_else(|| env.get(env::FORMAT)).unwrap_or("table");
         Format::parse(name).ok_or_else(|| Failure::local(format!("Invalid output format: {name}")))
     }
 
     /// The client that these flags and the environment describe.
     pub(super) fn client(&self, env: &Env) -> Result<Client, Failure> {
-        let address = self.agent_address.as_deref().or_else(|| env.get("AGENT_ADDR"));
-        let address = address.or(self.address.as_deref()).or_else(|| env.get("ADDR"));
+        let address = self.agent_address.as_deref().or_else(|| env.get(env::AGENT_ADDR));
+        let address = address.or(self.address.as_deref()).or_else(|| env.get(env::ADDR));
         let mut config = Config::new(Address::parse(address.unwrap_or(ADDRESS_DEFAULT))?);
         config.tls = self.tls(env)?;
         config.token = token(env)?;
-        let namespace = self.namespace.as_deref().or_else(|| env.get("NAMESPACE"));
+        let namespace = self.namespace.as_deref().or_else(|| env.get(env::NAMESPACE));
         config.namespace = namespace
             .map(|path| path.trim_matches('/'))
             .filter(|path| !path.is_empty())
             .map(|path| format!("{path}/"));
-        config.wrap_ttl = match (&self.wrap_ttl, env.get("WRAP_TTL")) {
+        config.wrap_ttl = match (&self.wrap_ttl, env.get(env::WRAP_TTL)) {
             (Some(ttl), _) => Some(ttl.clone()),
             (None, Some(ttl)) => Some(args::duration(ttl).map_err(Failure::local)?),
             (None, None) => None,
         };
         config.headers = self.headers(env)?;
-        if let Some(timeout) = env.get("CLIENT_TIMEOUT") {
+        if let Some(timeout) = env.get(env::CLIENT_TIMEOUT) {
             let seconds = args::seconds(timeout)
                 .map_err(|reason| Failure::local(format!("VAULT_CLIENT_TIMEOUT: {reason}")))?;
             config.timeout = Duration::from_secs(u64::try_from(seconds).unwrap_or_default().max(1));
         }
         // As in Vault: a person at a terminal decides about another try.
-        config.retries_max = match env.get("MAX_RETRIES") {
+        config.retries_max = match env.get(env::MAX_RETRIES) {
             None => 0,
             Some(count) => count
                 .parse()
                 .map_err(|_| Failure::local(format!("VAULT_MAX_RETRIES: `{count}` is no count")))?,
         };
-        if self.disable_redirects || switch(env, "DISABLE_REDIRECTS")? {
+        if self.disable_redirects || switch(env, env::DISABLE_REDIRECTS)? {
             config.redirects = Redirects::Refuse;
         }
         if self.output_curl_string || self.output_policy {
@@ -128,17 +129,17 @@ impl GlobalFlags {
         let path = |flag: &Option<PathBuf>, name| {
             flag.clone().or_else(|| env.get(name).map(PathBuf::from))
         };
-        let skips = self.tls_skip_verify || switch(env, "SKIP_VERIFY")?;
+        let skips = self.tls_skip_verify || switch(env, env::SKIP_VERIFY)?;
         Ok(Tls {
-            ca_cert: path(&self.ca_cert, "CACERT"),
-            ca_cert_pem: env.get("CACERT_BYTES").map(str::to_owned),
-            ca_path: path(&self.ca_path, "CAPATH"),
-            client_cert: path(&self.client_cert, "CLIENT_CERT"),
-            client_key: path(&self.client_key, "CLIENT_KEY"),
+            ca_cert: path(&self.ca_cert, env::CACERT),
+            ca_cert_pem: env.get(env::CACERT_BYTES).map(str::to_owned),
+            ca_path: path(&self.ca_path, env::CAPATH),
+            client_cert: path(&self.client_cert, env::CLIENT_CERT),
+            client_key: path(&self.client_key, env::CLIENT_KEY),
             server_name: self
                 .tls_server_name
                 .clone()
-                .or_else(|| env.get("TLS_SERVER_NAME").map(str::to_owned)),
+                .or_else(|| env.get(env::TLS_SERVER_NAME).map(str::to_owned)),
             verification: if skips { Verification::Skip } else { Verification::Full },
         })
     }
@@ -153,7 +154,7 @@ impl GlobalFlags {
             }
             headers.push(header(name, value)?);
         }
-        let mfa_from_env = env.get("MFA").filter(|_| self.mfa.is_empty());
+        let mfa_from_env = env.get(env::MFA).filter(|_| self.mfa.is_empty());
         for credentials in self.mfa.iter().map(String::as_str).chain(mfa_from_env) {
             headers.push(header("x-vault-mfa", credentials)?);
         }
@@ -169,7 +170,7 @@ impl GlobalFlags {
 
 /// The token of the environment, else that of the last login.
 pub(super) fn token(env: &Env) -> Result<Option<Secret<String>>, Failure> {
-    match env.get("TOKEN") {
+    match env.get(env::TOKEN) {
         Some(token) => Ok(Some(Secret::new(token.trim().to_owned()))),
         None => TokenHelper::find(env)?.get(),
     }

@@ -1,6 +1,6 @@
 //! Where commands read and write, so that tests can stand in for the terminal.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use super::failure::Failure;
 use super::prompt;
@@ -47,12 +47,11 @@ impl Io<'_> {
         Ok(bytes)
     }
 
-    /// Asks for a line that is not shown.
-    pub fn prompt_hidden(&mut self, label: &str) -> Result<Secret<String>, Failure> {
+    /// Asks for a line that is not shown. `instead` is the command that needs no terminal.
+    pub fn prompt_hidden(&mut self, label: &str, instead: &str) -> Result<Secret<String>, Failure> {
         if !self.is_input_terminal {
-            return Err(Failure::local(format!(
-                "cannot ask for the {label}: standard input is not a terminal"
-            )));
+            let message = format!("cannot ask for the {label}: standard input is not a terminal");
+            return Err(Failure::local(message).hint(instead, "reads it from standard input"));
         }
         write!(self.errors, "{label} (will be hidden): ")?;
         self.errors.flush()?;
@@ -60,27 +59,4 @@ impl Io<'_> {
         self.warn("");
         Ok(line?)
     }
-
-    /// Asks for a line.
-    pub fn prompt(&mut self, label: &str) -> Result<String, Failure> {
-        if !self.is_input_terminal {
-            return Err(Failure::local(format!(
-                "cannot ask for the {label}: standard input is not a terminal"
-            )));
-        }
-        write!(self.errors, "{label}: ")?;
-        self.errors.flush()?;
-        Ok(read_line(self.input)?)
-    }
-}
-
-fn read_line(input: &mut dyn Read) -> io::Result<String> {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while input.read(&mut byte)? == 1 && byte != *b"\n" {
-        line.extend_from_slice(&byte);
-    }
-    String::from_utf8(line)
-        .map(|line| line.trim_end_matches('\r').to_owned())
-        .map_err(|_| io::Error::other("what was typed is not UTF-8"))
 }

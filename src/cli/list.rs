@@ -29,7 +29,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<()
         return session.print_envelope(&envelope);
     }
     let details = envelope.data().and_then(|data| data.get("key_info")).and_then(Value::as_object);
-    if let Some(details) = details.filter(|_| args.detailed) {
+    if let Some(details) = details.filter(|_| session.is_detailed(args.detailed)) {
         session.warn_all(&envelope.warnings);
         if session.format != Format::Table {
             return session.print_value(&format::envelope_value(&envelope));

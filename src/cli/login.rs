@@ -8,6 +8,7 @@ use super::format::Format;
 use super::session::{Session, trimmed_path};
 use super::token_helper::TokenHelper;
 use crate::client::{AuthBlock, Envelope, GET, Request};
+use crate::config::env;
 use crate::secret::Secret;
 
 /// Log in, and keep the token for later commands
@@ -73,7 +74,7 @@ fn report_kept(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure
         session.io.print(&format!(
             "The token below is stored: later {program} commands use it by themselves."
         ))?;
-        if session.env.get("TOKEN").is_some() {
+        if session.env.get(env::TOKEN).is_some() {
             session.io.warn(
                 "WARNING! VAULT_TOKEN is set, and wins over the stored token: unset it to use \
                  this login.\n",
@@ -106,13 +107,7 @@ async fn with_token(session: &mut Session<'_, '_>, args: &Args) -> Result<Envelo
 
 fn given_token(session: &mut Session<'_, '_>, args: &Args) -> Result<Secret<String>, Failure> {
     let token = match args.auth.as_slice() {
-        [] if session.global.non_interactive => {
-            return Err(Failure::local("Error authenticating: no token was given"));
-        }
-        [] => session.io.prompt_hidden("Token").map_err(|failure| {
-            Failure::remote(format!("Error authenticating: {}", failure.message))
-                .hint("login -", "reads the token from standard input")
-        })?,
+        [] => ask_hidden(session, "Token", "login -")?,
         [given] if given == "-" => Secret::new(text_of(session.io.read_input()?)?),
         [given] if !given.starts_with("token=") => Secret::new(given.clone()),
         given => {
@@ -177,7 +172,8 @@ async fn with_method(
     let path = if HAS_USERNAME.contains(&method) {
         let username = take_username(session, &mut data)?;
         if data.get("password").is_none() {
-            let password = ask_hidden(session, "Password")?;
+            let instead = format!("login -method={method} username={username} password=-");
+            let password = ask_hidden(session, "Password", &instead)?;
             data.insert("password".into(), json!(password.expose()));
         }
         format!("auth/{mount}/login/{username}")
@@ -205,14 +201,18 @@ fn take_username(
     }
 }
 
-fn ask_hidden(session: &mut Session<'_, '_>, label: &str) -> Result<Secret<String>, Failure> {
+fn ask_hidden(
+    session: &mut Session<'_, '_>,
+    label: &str,
+    instead: &str,
+) -> Result<Secret<String>, Failure> {
     if session.global.non_interactive {
         return Err(Failure::remote(format!("Error authenticating: no {label} was given")));
     }
-    session
-        .io
-        .prompt_hidden(label)
-        .map_err(|failure| Failure::remote(format!("Error authenticating: {}", failure.message)))
+    session.io.prompt_hidden(label, instead).map_err(|mut failure| {
+        failure.message = format!("Error authenticating: {}", failure.message);
+        failure.exit(REMOTE)
+    })
 }
 
 /// Methods whose path holds the user's name.

@@ -137,7 +137,7 @@ fn parse(
     }
     for argument in &mut arguments {
         if argument == "--h" {
-            *argument = "--help".into();
+            *argument = "-h".into();
         }
     }
     let command = args::with_go_flags(CommandLine::command());
@@ -151,11 +151,11 @@ fn parse(
     match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(parsed) => Ok(Some(parsed)),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            io.print(error.to_string().trim_end())?;
+            io.print(args::with_single_dashes(&error.to_string()).trim_end())?;
             Ok(None)
         }
         Err(error) => {
-            let text = error.to_string();
+            let text = args::with_single_dashes(&error.to_string());
             Err(Failure::local(text.trim_start_matches("error: ").trim_end()).exit(exit))
         }
     }
@@ -229,3 +229,6 @@ fn report(failure: &Failure, program: &str, io: &mut Io<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,7 +222,6 @@ pub(super) async fn move_mount(
     let response =
         client.send(&Request::new(POST, "sys/remount").json(&body)).await.map_err(failed)?;
     let envelope = response.envelope().map_err(failed)?.unwrap_or_default();
-    session.warn_all(&envelope.warnings);
     let Some(id) = envelope.data().and_then(|data| data.get("migration_id")).map(go_text::text)
     else {
         return session.success(&format!("Success! Moved {noun} {from} to: {to}"));

@@ -9,8 +9,9 @@ use super::failure::{Failure, REMOTE};
 use super::format::{self, Format};
 use super::global::GlobalFlags;
 use super::io::Io;
-use super::{go_text, table};
+use super::{args, go_text, table};
 use crate::client::{Client, Envelope, Response};
+use crate::config::env;
 
 pub(super) struct Session<'a, 'io> {
     pub(super) io: &'a mut Io<'io>,
@@ -40,6 +41,11 @@ impl<'a, 'io> Session<'a, 'io> {
         }
         let client = Arc::new(self.global.client(self.env)?);
         Ok(Arc::clone(self.client.get_or_init(|| client)))
+    }
+
+    /// Whether lists show all that is known.
+    pub(super) fn is_detailed(&self, flag: bool) -> bool {
+        flag || self.env.get(env::DETAILED).is_some_and(|value| args::go_bool(value) == Ok(true))
     }
 
     /// For a command that cannot print a reply as it came.
@@ -172,7 +178,7 @@ impl<'a, 'io> Session<'a, 'io> {
         }
         let bullets: Vec<String> = warnings.iter().map(|text| format::bullet(text)).collect();
         let title = "WARNING! The following warnings were returned from Vault:";
-        self.io.warn(&format!("{title}\n\n{}\n", bullets.join("\n")));
+        self.io.warn(&format!("{title}\n\n{}\n", bullets.join("\n\n")));
     }
 
     /// A table of several columns, or the value in JSON or YAML.

@@ -1,11 +1,11 @@
 //! `status`, and the table of a seal's state that `operator unseal` prints too.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::failure::{Failure, LOCAL, REMOTE};
 use super::go_text;
 use super::session::Session;
-use crate::client::{GET, Request};
+use crate::client::{self, GET, Request};
 
 /// Print whether the server is sealed, and who leads
 ///
@@ -23,19 +23,48 @@ pub(super) async fn run(session: &mut Session<'_, '_>, _: &Args) -> Result<(), F
     }
 }
 
-/// The seal's state and, of an unsealed server, the leader's.
 async fn read(session: &Session<'_, '_>) -> Result<Map<String, Value>, Failure> {
     let client = session.client()?;
     let failed = |error| Failure::during("Error checking seal status", error).exit(LOCAL);
     let response = client.send(&Request::new(GET, "sys/seal-status")).await.map_err(failed)?;
-    let mut status = object(response.json().map_err(failed)?);
+    with_leader(session, object(response.json().map_err(failed)?)).await
+}
+
+/// The seal's state, with what the server says about the leader.
+pub(super) async fn with_leader(
+    session: &Session<'_, '_>,
+    mut status: Map<String, Value>,
+) -> Result<Map<String, Value>, Failure> {
     if status.get("sealed") != Some(&Value::Bool(false)) {
+        status.insert("ha_enabled".into(), is_highly_available(&status).into());
         return Ok(status);
     }
     let failed = |error| Failure::during("Error checking leader status", error).exit(LOCAL);
-    let response = client.send(&Request::new(GET, "sys/leader")).await.map_err(failed)?;
-    status.extend(object(response.json().map_err(failed)?));
+    let request = Request::new(GET, "sys/leader").always_sent();
+    let leader = match session.client()?.send(&request).await {
+        Ok(response) => object(response.json().map_err(failed)?),
+        // As in Vault: a server that will not tell before it is unsealed shares its storage.
+        Err(client::Error::Api(error)) if error.says("Vault is sealed") => {
+            object(json!({ "ha_enabled": true }))
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let is_known = |name: &str, value: &Value| match value {
+        Value::Null | Value::Bool(false) => name == "ha_enabled",
+        Value::String(text) => !text.is_empty() && !text.starts_with("0001-"),
+        Value::Number(number) => number.as_u64() != Some(0),
+        _ => true,
+    };
+    status.extend(leader.into_iter().filter(|(name, value)| is_known(name, value)));
     Ok(status)
+}
+
+/// A sealed server tells nothing of a leader; that with Raft there is one, its storage tells.
+fn is_highly_available(status: &Map<String, Value>) -> bool {
+    match status.get("ha_enabled") {
+        Some(told) => told == &Value::Bool(true),
+        None => status.get("storage_type") == Some(&Value::from("raft")),
+    }
 }
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
@@ -82,7 +111,7 @@ pub(super) fn rows(status: &Map<String, Value>) -> Vec<(String, String)> {
     if is("removed_from_cluster") {
         push("Removed From Cluster", "true".into());
     }
-    push("HA Enabled", is("ha_enabled").to_string());
+    push("HA Enabled", is_highly_available(status).to_string());
     if is("ha_enabled") && !is("sealed") {
         push_leader(status, &mut rows);
     }
@@ -96,8 +125,8 @@ fn push_leader(status: &Map<String, Value>, rows: &mut Vec<(String, String)>) {
     push("HA Cluster", text("leader_cluster_address").unwrap_or_else(|| "n/a".into()));
     push("HA Mode", if is_active { "active" } else { "standby" }.into());
     match (is_active, text("active_time")) {
-        (true, Some(since)) if !since.starts_with("0001-") => push("Active Since", since),
-        (true, _) => {}
+        (true, Some(since)) => push("Active Since", since),
+        (true, None) => {}
         (false, _) => {
             push("Active Node Address", text("leader_address").unwrap_or_else(|| "<none>".into()));
         }
@@ -106,7 +135,7 @@ fn push_leader(status: &Map<String, Value>, rows: &mut Vec<(String, String)>) {
         ("Raft Committed Index", "raft_committed_index"),
         ("Raft Applied Index", "raft_applied_index"),
     ] {
-        if let Some(index) = text(key).filter(|index| index != "0") {
+        if let Some(index) = text(key) {
             push(name, index);
         }
     }

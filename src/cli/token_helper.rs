@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::env::Env;
 use super::failure::Failure;
+use crate::config::env;
 use crate::secret::Secret;
 
 pub(super) enum TokenHelper {
@@ -24,14 +25,14 @@ impl TokenHelper {
     /// The one that the configuration names, at `VAULT_CONFIG_PATH` or `~/.vault`.
     pub(super) fn find(env: &Env) -> Result<Self, Failure> {
         let home = env.home();
-        let config = match env.get("CONFIG_PATH") {
+        let config = match env.get(env::CONFIG_PATH) {
             Some(path) => Some(PathBuf::from(path)),
             None => home.as_ref().map(|home| home.join(".vault")),
         };
         if let Some(program) = config.map_or(Ok(None), |path| configured(&path))? {
             return Ok(Self::Program(program));
         }
-        Ok(match env.get("TOKEN_PATH").map(PathBuf::from) {
+        Ok(match env.get(env::TOKEN_PATH).map(PathBuf::from) {
             Some(path) => Self::File(path),
             None => home.map_or(Self::Nowhere, |home| Self::File(home.join(".vault-token"))),
         })

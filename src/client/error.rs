@@ -77,6 +77,8 @@ pub struct ApiError {
     pub method: Method,
     pub url: String,
     pub status: u16,
+    /// Whether a token was sent.
+    pub had_token: bool,
     pub namespace: Option<String>,
     /// What the server says, or `None` where the body is not Vault's.
     pub errors: Option<Vec<String>>,
@@ -85,7 +87,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn new(method: &Method, response: &Response, namespace: Option<&str>) -> Self {
+    pub(super) fn new(
+        method: &Method,
+        response: &Response,
+        namespace: Option<&str>,
+        had_token: bool,
+    ) -> Self {
         #[derive(Deserialize)]
         struct Errors {
             errors: Vec<String>,
@@ -99,6 +106,7 @@ impl ApiError {
             method: method.clone(),
             url: response.url.clone(),
             status: response.status.as_u16(),
+            had_token,
             namespace: namespace.map(str::to_owned),
             errors,
             raw,
@@ -148,10 +156,12 @@ pub struct Outline {
     pub body: Zeroizing<String>,
 }
 
-/// The error and what caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+/// What caused the error of the HTTP library, in one line.
+pub(super) fn causes(error: &hyper_util::client::legacy::Error) -> String {
+    // The library's own words, such as `client error (Connect)`, tell people nothing.
+    let first = std::error::Error::source(error);
+    let mut text = first.map_or_else(|| error.to_string(), ToString::to_string);
+    let mut cause = first.and_then(std::error::Error::source);
     while let Some(error) = cause {
         let next = error.to_string();
         // Wrappers often repeat what they wrap.

@@ -154,7 +154,7 @@ impl Client {
             })?
             .to_bytes();
         let response = Response::new(url, parts.status, parts.headers, body);
-        Err(Error::Api(Box::new(ApiError::new(request.method(), &response, self.namespace()))))
+        Err(self.refusal(request, &response))
     }
 
     /// Sends a body that is read as it goes, once and without retries; for snapshots.
@@ -169,7 +169,7 @@ impl Client {
         let url = self.config.address.url(request);
         let built = self.build(request, &url, body)?;
         let reply = self.http.request(built).await.map_err(|error| {
-            Error::unsent(request.method(), &url, Unsent::of(&error), error::chain(&error))
+            Error::unsent(request.method(), &url, Unsent::of(&error), error::causes(&error))
         })?;
         let (parts, body) = reply.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX)
@@ -186,11 +186,13 @@ impl Client {
         if response.status.as_u16() < 400 || request.accepts(response.status) {
             return Ok(response);
         }
-        Err(Error::Api(Box::new(ApiError::new(request.method(), &response, self.namespace()))))
+        Err(self.refusal(request, &response))
     }
 
-    fn namespace(&self) -> Option<&str> {
-        self.config.namespace.as_deref()
+    fn refusal(&self, request: &Request, response: &Response) -> Error {
+        let namespace = self.config.namespace.as_deref();
+        let had_token = request.token(self.config.token.as_ref()).is_some();
+        Error::Api(Box::new(ApiError::new(request.method(), response, namespace, had_token)))
     }
 
     async fn send_with_retries(
@@ -251,7 +253,7 @@ impl Client {
                 Error::unsent(request.method(), url, Unsent::Timeout, reason)
             })?
             .map_err(|error| {
-                Error::unsent(request.method(), url, Unsent::of(&error), error::chain(&error))
+                Error::unsent(request.method(), url, Unsent::of(&error), error::causes(&error))
             })
     }
 

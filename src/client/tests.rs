@@ -89,13 +89,14 @@ fn a_refusal_reads_as_vaults_client_words_it() {
         let status = StatusCode::FORBIDDEN;
         Response::new("http://a/v1/x".into(), status, HeaderMap::new(), body.to_owned().into())
     };
-    let error = ApiError::new(&GET, &response(r#"{"errors":["permission denied"]}"#), Some("ns/"));
+    let error =
+        ApiError::new(&GET, &response(r#"{"errors":["permission denied"]}"#), Some("ns/"), true);
     assert_eq!(
         error.to_string(),
         "Error making API request.\n\nNamespace: ns/\nURL: GET http://a/v1/x\n\
          Code: 403. Errors:\n\n* permission denied"
     );
-    let error = ApiError::new(&GET, &response("<html>"), None);
+    let error = ApiError::new(&GET, &response("<html>"), None, true);
     assert_eq!(
         error.to_string(),
         "Error making API request.\n\nURL: GET http://a/v1/x\nCode: 403. Raw Message:\n\n<html>"

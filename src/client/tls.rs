@@ -131,8 +131,13 @@ fn read_folder(folder: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     for entry in fs::read_dir(folder).map_err(wrong)? {
         let path = entry.map_err(wrong)?.path();
         if path.is_file() {
-            certificates.extend(read_certificates(&path)?);
+            let pem = fs::read(&path).map_err(wrong)?;
+            // Such a folder may hold keys and links as well: what is no certificate is passed by.
+            certificates.extend(parse_certificates(&pem).unwrap_or_default());
         }
+    }
+    if certificates.is_empty() {
+        return Err(Error::Tls(format!("{}: holds no PEM certificate", folder.display())));
     }
     Ok(certificates)
 }

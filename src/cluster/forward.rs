@@ -293,6 +293,8 @@ fn encode_error(error: Error) -> proto::Error {
         Error::Internal(source) => (Kind::Internal, source.to_string()),
         Error::Failed(text) => (Kind::Failed, text),
         Error::LeadershipLost => (Kind::LeadershipLost, String::new()),
+        // The service says so in another way; what is left says nothing of this request.
+        Error::NotActive => (Kind::Unavailable, "no active node".into()),
         Error::NotFound => (Kind::NotFound, String::new()),
         Error::NotFoundWith(with) => {
             reply = Some(encode_reply(*with));

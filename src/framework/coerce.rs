@@ -44,6 +44,11 @@ impl Fields {
         Self { fields, open }
     }
 
+    /// Whether no parameter is unknown.
+    pub fn takes_anything(&self) -> bool {
+        self.open
+    }
+
     /// The parameters as the handler declares them, and the names of those it does not.
     ///
     /// # Errors

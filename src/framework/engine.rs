@@ -1,6 +1,7 @@
-use super::handler::{Call, TtlLimits};
+use super::handler::Call;
 use super::route::{Access, Needs, Route};
 use super::template::{Overlap, Template};
+use super::ttl::TtlLimits;
 use crate::log::BoxFuture;
 use crate::mount::MountEntry;
 use crate::request::{Caller, Error, Operation, Params, Reply, Request};
@@ -160,7 +161,7 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
                 reply = reply
                     .warn(format!("Endpoint ignored these unrecognized parameters: [{ignored}]"));
             }
-            if !replaced.is_empty() {
+            if !replaced.is_empty() && !handler.takes_anything() {
                 let replaced = replaced.join(" ");
                 reply = reply.warn(format!(
                     "Endpoint replaced the value of these parameters with the values captured \

@@ -6,9 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::coerce::Fields;
+use super::ttl::TtlLimits;
 use crate::clock::Timestamp;
 use crate::log::BoxFuture;
-use crate::mount::{MountConfig, MountEntry};
+use crate::mount::MountEntry;
 use crate::request::{Caller, Error, Params, Request};
 use crate::rng::Rng;
 use crate::txn::Scope;
@@ -27,32 +28,6 @@ pub struct Call<'a, S = ()> {
     /// `None` on a route that needs no token.
     pub caller: Option<&'a Caller>,
     pub request: &'a Request,
-}
-
-/// How long tokens and leases may live, in seconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct TtlLimits {
-    pub default: u64,
-    pub max: u64,
-}
-
-impl TtlLimits {
-    /// As in Vault, a mount's own values replace the system's, larger ones too.
-    #[must_use]
-    pub fn of(self, config: &MountConfig) -> Self {
-        let or = |own: u64, system: u64| if own > 0 { own } else { system };
-        Self {
-            default: or(config.default_lease_ttl, self.default),
-            max: or(config.max_lease_ttl, self.max),
-        }
-    }
-}
-
-impl Default for TtlLimits {
-    /// 768 hours each, as in Vault.
-    fn default() -> Self {
-        Self { default: 2_764_800, max: 2_764_800 }
-    }
 }
 
 /// A request's parameters: captures, query and body, merged and parsed before the handler runs.
@@ -90,6 +65,8 @@ pub(super) trait ErasedHandler<S, O>: Send + Sync {
         params: Params,
     ) -> BoxFuture<'c, Result<(O, Vec<String>), Error>>;
     fn input_schema(&self) -> &Schema;
+    /// The input takes whatever comes: no parameter can be unknown or in the way.
+    fn takes_anything(&self) -> bool;
 }
 
 pub(super) struct Typed<H, I> {
@@ -132,5 +109,9 @@ where
 
     fn input_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn takes_anything(&self) -> bool {
+        self.fields.takes_anything()
     }
 }

@@ -75,7 +75,7 @@ impl Budget {
     }
 
     /// Enlarges `share` to `bytes` at least.
-    fn grow(&self, share: &mut Share, bytes: usize) -> Result<(), Refusal> {
+    pub(super) fn grow(&self, share: &mut Share, bytes: usize) -> Result<(), Refusal> {
         let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let wanted = bytes.div_ceil(UNIT_BYTES as usize);
         let more = u32::try_from(wanted.saturating_sub(held)).unwrap_or(u32::MAX);
@@ -153,3 +153,6 @@ fn broken(error: &io::Error) -> Refusal {
 
 /// So much at once is asked of the budget.
 const UNIT_BYTES: u64 = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,16 @@ impl Head {
         Request { id, ..self.request }
     }
 
+    /// The memory that the body's parameters will take, in bytes.
+    pub(super) fn weigh(&self, body: &[u8], limits: JsonLimits) -> Result<usize, Refusal> {
+        let body = body.trim_ascii();
+        Ok(match self.body {
+            BodyKind::Ignored | BodyKind::Binary => 0,
+            BodyKind::Form if is_form(body) => form_fields(body, limits)? * json::MEMBER_BYTES,
+            BodyKind::Form | BodyKind::Json => json::weigh(body, limits)?,
+        })
+    }
+
     /// Adds the body's parameters.
     pub(super) fn with_body(
         self,
@@ -98,8 +108,7 @@ impl Head {
         match self.body {
             BodyKind::Ignored | BodyKind::Binary => {}
             _ if body.is_empty() => {}
-            // As in Vault: what looks like JSON is JSON, because that is what `curl -d` sends.
-            BodyKind::Form if !body.starts_with(b"{") && !body.starts_with(b"[") => {
+            BodyKind::Form if is_form(body) => {
                 request.params = form_params(body, limits)?;
             }
             BodyKind::Form | BodyKind::Json => request.params = json::object(body, limits)?,
@@ -197,14 +206,25 @@ fn query_params(query: Vec<(String, String)>) -> Params {
     params
 }
 
+/// As in Vault: what looks like JSON is JSON, because that is what `curl -d` sends.
+fn is_form(body: &[u8]) -> bool {
+    !body.starts_with(b"{") && !body.starts_with(b"[")
+}
+
+fn form_fields(body: &[u8], limits: JsonLimits) -> Result<usize, Refusal> {
+    let fields = 1 + body.iter().filter(|byte| **byte == b'&').count();
+    if fields > limits.strings_max {
+        let text = format!("the form has more than {} fields", limits.strings_max);
+        return Err(Refusal::text(400, text));
+    }
+    Ok(fields)
+}
+
 /// As in Vault, repeated names are joined by commas and the query is not looked at.
 fn form_params(body: &[u8], limits: JsonLimits) -> Result<Params, Refusal> {
     let invalid = || Refusal::text(400, "the form is not valid percent-encoded UTF-8");
     let text = std::str::from_utf8(body).map_err(|_| invalid())?;
-    if text.split('&').count() > limits.strings_max {
-        let text = format!("the form has more than {} fields", limits.strings_max);
-        return Err(Refusal::text(400, text));
-    }
+    form_fields(body, limits)?;
     let mut params = Params::new();
     for (name, value) in path::pairs(text).ok_or_else(invalid)? {
         match params.get_mut(&name) {

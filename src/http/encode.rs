@@ -64,7 +64,7 @@ pub(super) fn refusal(refusal: &Refusal) -> Encoded {
     Encoded { status: status(refusal.status), headers, body }
 }
 
-/// 307, in Go's form where it has a body: the path was not clean.
+/// 307.
 pub(super) fn redirect(location: &str) -> Encoded {
     let Ok(value) = HeaderValue::from_str(location) else {
         return refusal(&Refusal::text(400, "the path cannot be redirected"));
@@ -74,6 +74,12 @@ pub(super) fn redirect(location: &str) -> Encoded {
         headers: HeaderMap::from_iter([(header::CONTENT_TYPE, JSON), (header::LOCATION, value)]),
         body: Bytes::new(),
     }
+}
+
+/// 200, without a body.
+pub(super) fn nothing() -> Encoded {
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, JSON)]);
+    Encoded { status: StatusCode::OK, headers, body: Bytes::new() }
 }
 
 pub(super) fn text(body: &'static str) -> Encoded {

@@ -11,7 +11,7 @@ use crate::request::{Error, Params};
 /// # Errors
 /// What is over the limits, no JSON, or no object. `null` stands for an object without members.
 pub(super) fn object(body: &[u8], limits: JsonLimits) -> Result<Params, Error> {
-    weigh(body, limits)?;
+    let _bytes = weigh(body, limits)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
     // The depth was counted above, and more than serde's own 128 levels are allowed.
     reader.disable_recursion_limit();
@@ -25,9 +25,10 @@ pub(super) fn object(body: &[u8], limits: JsonLimits) -> Result<Params, Error> {
     }
 }
 
-/// Counts without allocating. What it counts is at least what a parser would make of the body, be
+/// The memory that the parsed body will take at most, roughly, in bytes. Counts without
+/// allocating. What it counts is at least what a parser would make of the body, be
 /// it valid or not.
-fn weigh(body: &[u8], limits: JsonLimits) -> Result<(), Error> {
+pub(super) fn weigh(body: &[u8], limits: JsonLimits) -> Result<usize, Error> {
     let (mut depth, mut strings, mut members) = (0_usize, 0_usize, 0_usize);
     let mut bytes = body.iter();
     while let Some(byte) = bytes.next() {
@@ -60,7 +61,7 @@ fn weigh(body: &[u8], limits: JsonLimits) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(members * MEMBER_BYTES + strings * STRING_BYTES)
 }
 
 fn failed(text: &str) -> Error {
@@ -77,6 +78,10 @@ fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a string",
     }
 }
+
+/// A member of an object: its entry, hash and value; and what the allocator adds to a string.
+pub(super) const MEMBER_BYTES: usize = 160;
+const STRING_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 mod body;
 mod client_certificate;
 mod connection;
+mod cors;
 mod decode;
 mod duration;
 mod encode;
@@ -24,6 +25,7 @@ mod tls;
 mod unix;
 
 pub use body::Upload;
+pub use cors::{Cors, CorsPolicy};
 pub use duration::parse_duration;
 pub use forwarded::Network;
 pub use listener::{BoundAddress, Listener, StartError};

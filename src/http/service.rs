@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::body::{self, BodyLimits, Budget, Share, Upload};
+use super::cors::Verdict;
 use super::decode::{BodyKind, Head, NAMESPACE, Origin};
 use super::encode::{self, Asked, Encoded};
 use super::forwarded;
@@ -81,10 +82,16 @@ impl Service {
         };
         let (parts, body) = request.into_parts();
         let echoed = parts.headers.get(&NAMESPACE).cloned();
-        let (mut encoded, download) = match self.answer(parts, body, origin).await {
-            Ok(answered) => answered,
-            Err(refusal) => (encode::refusal(&refusal), None),
+        let verdict = self.settings.cors.judge(&parts);
+        let (answered, cross) = match verdict {
+            Verdict::Own => (self.answer(parts, body, origin).await, None),
+            Verdict::Allowed(headers) => (self.answer(parts, body, origin).await, Some(headers)),
+            Verdict::Preflight(headers) => (Ok((encode::nothing(), None)), Some(headers)),
+            Verdict::Refused(refusal) => (Err(refusal), None),
         };
+        let (mut encoded, download) =
+            answered.unwrap_or_else(|refusal| (encode::refusal(&refusal), None));
+        encoded.headers.extend(cross.unwrap_or_default());
         if let Some(namespace) = echoed {
             encoded.headers.insert(NAMESPACE, namespace);
         }
@@ -151,10 +158,12 @@ impl Service {
             timeout: self.settings.body_timeout,
             budget: &self.budget,
         };
-        let (bytes, share) = body::read(body, &limits).await?;
+        let (bytes, mut share) = body::read(body, &limits).await?;
         if head.body() == BodyKind::Binary {
             return Ok((head.into_request(id), Some(Upload::whole(bytes)), share));
         }
+        let parsed_bytes = head.weigh(&bytes, self.settings.json)?;
+        self.budget.grow(&mut share, bytes.len().saturating_add(parsed_bytes))?;
         Ok((head.with_body(id, &bytes, self.settings.json)?, None, share))
     }
 
@@ -247,11 +256,8 @@ struct Form {
 
 /// Its outcome is unknown: the handler runs on, and only its client is told.
 fn late(asked: &Asked) -> Encoded {
-    tracing::warn!(
-        request_id = asked.request_id,
-        path = asked.path,
-        "request is over its deadline"
-    );
+    // Not the path: names are as secret as what they name.
+    tracing::warn!(request_id = asked.request_id, "request is over its deadline");
     let text =
         "the request did not finish within `max_request_duration`: context deadline exceeded";
     encode::refusal(&Refusal::from(&Error::Unavailable(text.to_owned())))

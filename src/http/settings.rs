@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
+use super::cors::Cors;
 use super::forwarded::Network;
 
 /// One `listener` stanza. The defaults are Vault's where Vault has them.
@@ -39,6 +41,8 @@ pub struct ListenerSettings {
     pub response_headers: ResponseHeaders,
     /// `x_forwarded_for_*`.
     pub forwarded_for: Option<ForwardedFor>,
+    /// `sys/config/cors`, which changes while the listener serves.
+    pub cors: Arc<Cors>,
     /// `proxy_protocol_*`.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -61,6 +65,7 @@ impl ListenerSettings {
             printable_check: true,
             response_headers: ResponseHeaders::default(),
             forwarded_for: None,
+            cors: Arc::default(),
             proxy_protocol: None,
         }
     }
@@ -90,7 +95,8 @@ pub struct JsonLimits {
     pub depth_max: usize,
     /// Keys and values that are strings.
     pub strings_max: usize,
-    /// Members of objects and arrays, all levels together.
+    /// Members of objects and arrays, all levels together. What a body's members take in memory
+    /// counts against the same total as the bodies themselves.
     pub members_max: usize,
 }
 

@@ -20,9 +20,11 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
         Error::TooMany(_) => (429, vec![text]),
         Error::Internal(_) => (500, vec![text]),
         Error::Uninitialized => (501, vec![text]),
-        Error::Conflict | Error::LeadershipLost | Error::Sealed | Error::Unavailable(_) => {
-            (503, vec![text])
-        }
+        Error::Conflict
+        | Error::LeadershipLost
+        | Error::NotActive
+        | Error::Sealed
+        | Error::Unavailable(_) => (503, vec![text]),
         Error::DiskFull => (507, vec![text]),
     }
 }
@@ -30,7 +32,9 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
 /// Seconds after which it is worth to ask again, where it is.
 fn retry_after_seconds(error: &Error) -> Option<u64> {
     match error {
-        Error::Conflict | Error::LeadershipLost | Error::Unavailable(_) => Some(1),
+        Error::Conflict | Error::LeadershipLost | Error::NotActive | Error::Unavailable(_) => {
+            Some(1)
+        }
         _ => None,
     }
 }

@@ -206,3 +206,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         self.inner.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;

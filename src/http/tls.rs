@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{
     CipherSuite, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
@@ -117,6 +117,11 @@ fn load(settings: &TlsSettings, clock: Arc<dyn Clock>) -> Result<Loaded, TlsErro
         key: settings.key_file.clone(),
         source,
     })?;
+    if matches!(settings.client_certificates, ClientCertificates::Require { .. }) {
+        // A session that is resumed would bring its certificate along without being judged again.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Loaded { config: Arc::new(config), leaf })
 }

@@ -1,6 +1,7 @@
 //! Whose request it is, and whether their policies allow it.
 
 use super::{CORE, Known, Pipeline, Spent};
+use crate::auth::cidr::is_within;
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
 use crate::policy;
@@ -41,6 +42,9 @@ impl Pipeline {
         let Some((name, entry)) = tokens.lookup(token, now)? else {
             return Ok(Verdict::Refused(Error::Denied));
         };
+        if !is_within(&entry.bound_cidrs, request.remote.map(|remote| remote.ip())) {
+            return Ok(Verdict::Refused(Error::Denied));
+        }
         let mut spent = Spent::NotLast;
         if entry.num_uses > 0 {
             let mut used = TokenEntry::clone(&entry);

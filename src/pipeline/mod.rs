@@ -12,12 +12,12 @@ use crate::audit::{Broker, Record, Side};
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
-use crate::framework::{Context, TtlLimits};
+use crate::framework::{Context, TtlLimits, TtlTerms};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested};
-use crate::request::{Auth, Caller, Error, Operation, Reply, Request};
+use crate::request::{Auth, Caller, Error, Operation, Reply, Request, TokenType};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
@@ -117,7 +117,7 @@ impl Pipeline {
         };
         self.record(request, &known, Side::Request(refusal)).await?;
         match verdict {
-            Verdict::Allowed(_) => Ok(()),
+            Verdict::Allowed(_) => refuse_wrapping(request),
             Verdict::Refused(error) => Err(error),
         }
     }
@@ -176,6 +176,7 @@ impl Pipeline {
             Verdict::Allowed(spent) => spent,
             Verdict::Refused(error) => return Ok(Attempt::Done(Box::new(Err(error)))),
         };
+        refuse_wrapping(request)?;
         // The use of a limited token counts even if the handler fails.
         txn.keep();
         let outcome = self.run(&mut txn, request, known, target.as_ref()).await;
@@ -232,7 +233,8 @@ impl Pipeline {
             && auth.client_token.is_empty()
             && target.found.is_some_and(|found| found.login)
         {
-            self.issue(txn, request, &target.entry, auth)?;
+            let warning = self.issue(txn, request, &target.entry, auth)?;
+            reply.warnings.extend(warning);
         }
         Ok(reply)
     }
@@ -244,14 +246,28 @@ impl Pipeline {
         request: &Request,
         mount: &MountEntry,
         auth: &mut Auth,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
+        let now = txn.now();
+        let terms = TtlTerms {
+            requested: auth.ttl.as_secs(),
+            explicit_max: auth.explicit_max_ttl.as_secs(),
+            period: auth.period.as_secs(),
+            ..TtlTerms::default()
+        };
+        let granted = self.ttl.of(&mount.config).grant(&terms, now, now);
+        let granted =
+            granted.ok_or_else(|| Error::bad_request("the max TTL leaves no time to live"))?;
+        let is_batch = auth.token_type == TokenType::Batch;
+        auth.renewable = auth.renewable && !is_batch;
+        auth.orphan = true;
+        auth.ttl = Duration::from_secs(granted.ttl);
         let entry = TokenEntry {
             policies: auth.token_policies.clone(),
             path: request.path.clone(),
             meta: auth.metadata.clone(),
             display_name: auth.display_name.clone(),
             num_uses: i64::try_from(auth.num_uses).unwrap_or(i64::MAX),
-            ttl: auth.ttl.as_secs(),
+            ttl: granted.ttl,
             explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
             period: auth.period.as_secs(),
             renewable: auth.renewable,
@@ -261,14 +277,12 @@ impl Pipeline {
             mount_accessor: mount.accessor.clone(),
             ..TokenEntry::default()
         };
-        let now = txn.now();
         let mut scope = txn.scope(CORE);
         let new = NewToken { entry, id: None };
         let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
         auth.client_token = token.expose().clone();
         auth.accessor = entry.accessor;
-        auth.orphan = true;
-        Ok(())
+        Ok(granted.warning)
     }
 
     /// Create, where the route can tell and nothing is there yet.
@@ -323,7 +337,7 @@ impl Pipeline {
         match self.log.propose(entry).await.map_err(log_error)? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
-            Applied::Fenced => Err(Error::LeadershipLost),
+            Applied::Fenced => Err(Error::NotActive),
         }
     }
 
@@ -351,10 +365,19 @@ enum Commit {
     Conflict(Option<Contested>),
 }
 
+/// An answer that was to be wrapped must not be given in clear.
+fn refuse_wrapping(request: &Request) -> Result<(), Error> {
+    match request.wrap_ttl {
+        None => Ok(()),
+        Some(_) => Err(Error::bad_request("this server does not wrap responses")),
+    }
+}
+
 fn log_error(error: LogError) -> Error {
     match error {
         LogError::DiskFull => Error::DiskFull,
-        LogError::NotLeader | LogError::Unknown => Error::LeadershipLost,
+        LogError::NotLeader => Error::NotActive,
+        LogError::Unknown => Error::LeadershipLost,
         LogError::TooLarge { size, limit } => Error::TooLarge(format!(
             "transaction of {size} bytes exceeds the limit of {limit} bytes"
         )),

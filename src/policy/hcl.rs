@@ -128,6 +128,10 @@ impl Node {
         }
     }
 
+    fn is_heredoc(&self) -> bool {
+        matches!(self, Self::Scalar(Scalar { raw: Some(raw), .. }) if raw.starts_with('<'))
+    }
+
     /// As said in errors.
     pub(super) fn describe(&self) -> &'static str {
         match self {
@@ -222,6 +226,11 @@ impl Parser<'_> {
             (_, _) => return Err(self.expected("`{`")),
         };
         self.finish(&mut style)?;
+        if node.is_heredoc() {
+            // Nothing may stand on the line that ends a heredoc, so that what followed its comma
+            // is printed as a comment of what comes next.
+            self.comments.extend(style.trailing.take());
+        }
         Ok(Item { keys, node, line, assigned, style })
     }
 

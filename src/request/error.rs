@@ -25,9 +25,13 @@ pub enum Error {
     /// An engine's own failure, whose text is shown. 500.
     #[error("{0}")]
     Failed(String),
-    /// The caller's client, or the node that forwarded: ask the next leader. 503.
-    #[error("leadership changed during the request")]
+    /// The caller: it may have taken effect. 503.
+    #[error("leadership changed during the request: it may have taken effect or not")]
     LeadershipLost,
+    /// The node that was asked does not lead. Nothing was done: the next leader is to be asked.
+    /// 503.
+    #[error("no active node")]
+    NotActive,
     /// No `errors` are told. 404.
     #[error("not found")]
     NotFound,

@@ -1,10 +1,14 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::log::{BoxFuture, LogError, MemoryLog, ReplicatedLog};
+use super::replicated::Replicated;
+use crate::cluster::{ForwardError, Forwarded, Outcome};
+use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
 use crate::record::View;
 use crate::request::Error;
+use crate::secret::Secret;
 
 /// What a node asks of what replicates, besides the log itself.
 pub trait Consensus: Send + Sync {
@@ -20,11 +24,25 @@ pub trait Consensus: Send + Sync {
 
     fn progress(&self) -> Option<Progress>;
 
-    /// Makes a cluster of this node alone; nothing where it is one already.
+    /// Makes a cluster of this node alone, which leads from then on. What it was founded with
+    /// belongs into the first entry. May be repeated until that is committed.
     ///
     /// # Errors
     /// Where the log cannot be written.
-    fn initialize(&self) -> BoxFuture<'_, Result<(), LogError>>;
+    fn initialize<'a>(
+        &'a self,
+        cluster_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Founded>, Error>>;
+
+    /// Sends a request to the active node.
+    ///
+    /// # Errors
+    /// Where there is no answer; the variants say whether it may be sent again.
+    fn forward<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>>;
 
     /// Gives leadership to the best node there is.
     ///
@@ -34,6 +52,17 @@ pub trait Consensus: Send + Sync {
 
     /// A sealed node does not stand for leadership.
     fn set_unsealed(&self, unsealed: bool);
+
+    /// The node among others, where it is one.
+    fn replicated(&self) -> Option<&Replicated> {
+        None
+    }
+
+    /// Set once, when replication has stopped for good: the process must end.
+    fn stopped(&self) -> watch::Receiver<Option<String>>;
+
+    /// Ends replication; what was acknowledged is on disk.
+    fn shut_down(&self) -> BoxFuture<'_, ()>;
 
     /// As `sys/seal-status` shows it: `raft` or `inmem`.
     fn storage_type(&self) -> &'static str;
@@ -45,6 +74,14 @@ pub enum Role {
     Active,
     /// Another leads, or none that is known.
     Standby(Option<Leader>),
+}
+
+/// What a cluster's nodes know each other by.
+pub struct Founded {
+    /// PEM, stored in clear: needed before unsealing.
+    pub certificates: Bytes,
+    /// PEM, stored behind the barrier.
+    pub authority_key: Secret<String>,
 }
 
 /// Where the active node is reached.
@@ -66,11 +103,16 @@ pub struct Progress {
 pub struct Alone {
     log: Arc<MemoryLog>,
     role: watch::Sender<Role>,
+    stopped: watch::Sender<Option<String>>,
 }
 
 impl Default for Alone {
     fn default() -> Self {
-        Self { log: Arc::default(), role: watch::Sender::new(Role::Active) }
+        Self {
+            log: Arc::default(),
+            role: watch::Sender::new(Role::Active),
+            stopped: watch::Sender::new(None),
+        }
     }
 }
 
@@ -95,8 +137,24 @@ impl Consensus for Alone {
         None
     }
 
-    fn initialize(&self) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async { Ok(()) })
+    fn initialize<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Founded>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn stopped(&self) -> watch::Receiver<Option<String>> {
+        self.stopped.subscribe()
+    }
+
+    fn shut_down(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn forward<'a>(
+        &'a self,
+        _: &'a Leader,
+        _: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async { Err(ForwardError::NotSent("this node is alone".into())) })
     }
 
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -4,11 +4,14 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
+use super::joining::{JoinTarget, Pending, parse_share};
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
+use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
 use crate::record::{Applied, SystemKey};
 use crate::request::Error;
@@ -16,8 +19,8 @@ use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
-    write_first_records,
+    Admitted, Answer, Challenge, Health, Init, InitReply, Join, Joiner, LeaderStatus, NodeControl,
+    NodeRecord, Peer, SealStatus, ShareText, Unseal, write_first_records,
 };
 
 /// How a node is known to others.
@@ -29,6 +32,15 @@ pub struct Identity {
     pub cluster_name: String,
     /// The Vault version that clients are told.
     pub version: String,
+    /// Where this node is to join; it founds no cluster while one of them has one.
+    pub retry_join: Vec<JoinTarget>,
+}
+
+/// The key that other nodes' certificates are signed with.
+#[derive(Deserialize, Serialize)]
+struct Authority {
+    /// PEM.
+    key: String,
 }
 
 pub struct Control {
@@ -40,6 +52,8 @@ pub struct Control {
     rng: Arc<dyn Rng>,
     /// Shares given so far. Never leaves this node's memory.
     shares: std::sync::Mutex<seal::Unseal>,
+    /// A cluster that this node has asked to join.
+    pub(super) pending: std::sync::Mutex<Option<Pending>>,
     /// Of two that initialise at once, one waits.
     initialising: tokio::sync::Mutex<()>,
     active_since: std::sync::Mutex<Option<Timestamp>>,
@@ -62,6 +76,7 @@ impl Control {
             identity,
             rng,
             shares: std::sync::Mutex::default(),
+            pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
             active_since: std::sync::Mutex::default(),
         }
@@ -82,7 +97,16 @@ impl Control {
         if self.cluster()?.is_some() {
             return Err(Error::bad_request(ALREADY));
         }
-        self.consensus.initialize().await.map_err(Error::internal)?;
+        for target in &self.identity.retry_join {
+            if target.is_initialized().await {
+                return Err(Error::BadRequest(format!(
+                    "{} is initialised, and this node is to join it: unseal this node instead",
+                    target.api_address
+                )));
+            }
+        }
+        let cluster = self.new_cluster();
+        let founded = self.consensus.initialize(&cluster.id).await?;
         let made = seal::initialise(self.rng.as_ref(), self.clock.now(), &configuration);
         // A barrier of its own: the node itself stays sealed until it is given shares.
         let barrier = Barrier::new(self.rng.clone());
@@ -93,7 +117,12 @@ impl Control {
             return Err(Error::bad_request(ALREADY));
         }
         let root_token = write_first_records(&mut txn, self.rng.as_ref(), root_token)?;
-        txn.put_system(SystemKey::Cluster, self.new_cluster().encode_to_vec().into());
+        if let Some(founded) = founded {
+            let key = Authority { key: founded.authority_key.expose().clone() };
+            txn.scope(ROOT_NAMESPACE).put("core/cluster/authority", &key)?;
+            txn.put_system(SystemKey::CaCertificates, founded.certificates);
+        }
+        txn.put_system(SystemKey::Cluster, cluster.encode_to_vec().into());
         for (key, record) in made.records {
             txn.put_system(key, record);
         }
@@ -102,7 +131,7 @@ impl Control {
         match self.log.propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::LeadershipLost),
+            Applied::Fenced => return Err(Error::NotActive),
         }
         let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
         let shares = made.shares.iter().map(text);
@@ -136,44 +165,90 @@ impl Control {
         Ok(Some(cluster))
     }
 
-    fn seal_configuration(&self) -> Result<Option<SealConfiguration>, Error> {
+    pub(super) fn seal_configuration(&self) -> Result<Option<SealConfiguration>, Error> {
         let record =
             self.consensus.view().system(SystemKey::SealConfiguration).map_err(Error::internal)?;
         let decode = |bytes: Bytes| SealConfiguration::decode(&bytes).map_err(Error::internal);
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
-    fn keyring_record(&self) -> Result<Option<KeyringRecord>, Error> {
+    pub(super) fn keyring_record(&self) -> Result<Option<KeyringRecord>, Error> {
         let record = self.consensus.view().system(SystemKey::Keyring).map_err(Error::internal)?;
         let decode = |bytes: Bytes| KeyringRecord::decode(&bytes).map_err(Error::internal);
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
-    fn take_share(&self, share: &Secret<String>) -> Result<Option<Keyring>, Error> {
-        let uninitialized = || Error::BadRequest("Vault is not initialized".into());
-        let configuration = self.seal_configuration()?.ok_or_else(uninitialized)?;
-        let record = self.keyring_record()?.ok_or_else(uninitialized)?;
+    async fn take_share(&self, share: &Secret<String>) -> Result<(), Error> {
+        let share = parse_share(share)?;
+        match (self.seal_configuration()?, self.keyring_record()?) {
+            (Some(configuration), Some(record)) => {
+                if let Some(keyring) = self.add_share(share, &configuration, &record)? {
+                    self.open(Arc::new(keyring));
+                }
+                Ok(())
+            }
+            _ => self.join_with(share).await,
+        }
+    }
+
+    fn add_share(
+        &self,
+        share: Share,
+        configuration: &SealConfiguration,
+        record: &KeyringRecord,
+    ) -> Result<Option<Keyring>, Error> {
         let bad = |error: String| Error::BadRequest(error);
-        let share = Share::parse(share.expose()).map_err(|error| bad(error.to_string()))?;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares
-            .add(self.rng.as_ref(), &configuration, &record, share)
+            .add(self.rng.as_ref(), configuration, record, share)
             .map_err(|error| bad(error.to_string()))
     }
 
+    pub(super) fn open(&self, keyring: Arc<Keyring>) {
+        self.barrier.open(keyring);
+        self.consensus.set_unsealed(true);
+        tracing::info!("unsealed");
+    }
+
+    pub(super) fn rng(&self) -> &dyn Rng {
+        self.rng.as_ref()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn log(&self) -> &dyn ReplicatedLog {
+        self.log.as_ref()
+    }
+
+    /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
+    fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match pending.as_ref() {
+            Some(pending) => {
+                let collector = &pending.collector;
+                let nonce = collector.nonce().to_owned();
+                (collector.progress(), nonce, Some(pending.configuration))
+            }
+            None => (shares.progress(), shares.nonce().to_owned(), None),
+        }
+    }
+
     fn status(&self) -> Result<SealStatus, Error> {
-        let configuration = self.seal_configuration()?;
+        let (progress, nonce, pending) = self.shares_so_far();
+        let configuration = self.seal_configuration()?.or(pending);
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(SealStatus {
             kind: SEAL_TYPE.into(),
             initialized: configuration.is_some(),
             sealed,
             t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
             n: configuration.as_ref().map_or(0, SealConfiguration::shares),
-            progress: shares.progress(),
-            nonce: shares.nonce().to_owned(),
+            progress,
+            nonce,
             version: self.identity.version.clone(),
             build_date: BUILD_DATE.into(),
             migration: false,
@@ -200,7 +275,7 @@ impl NodeControl for Control {
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        Box::pin(async { Ok(self.cluster()?.is_some()) })
+        Box::pin(async { Ok(self.cluster()?.is_some() || self.shares_so_far().2.is_some()) })
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>> {
@@ -211,14 +286,14 @@ impl NodeControl for Control {
         Box::pin(async move {
             match unseal {
                 Unseal::Reset => {
+                    let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(pending) = pending.as_mut() {
+                        pending.collector.reset();
+                    }
                     self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
                 }
                 Unseal::Share(share) if self.barrier.is_sealed() => {
-                    if let Some(keyring) = self.take_share(&share)? {
-                        self.barrier.open(Arc::new(keyring));
-                        self.consensus.set_unsealed(true);
-                        tracing::info!("unsealed");
-                    }
+                    self.take_share(&share).await?;
                 }
                 Unseal::Share(_) => {}
             }
@@ -242,7 +317,7 @@ impl NodeControl for Control {
         Box::pin(async {
             let cluster = self.cluster()?;
             let sealed = self.barrier.is_sealed();
-            let initialized = cluster.is_some();
+            let initialized = cluster.is_some() || self.shares_so_far().2.is_some();
             let known = cluster.filter(|_| !sealed);
             let mode = if sealed { "unknown" } else { "disabled" };
             Ok(Health {
@@ -267,7 +342,9 @@ impl NodeControl for Control {
 
     fn leader(&self) -> BoxFuture<'_, Result<LeaderStatus, Error>> {
         Box::pin(async {
-            if self.barrier.is_sealed() {
+            let ha_enabled = self.consensus.storage_type() == "raft";
+            // A node alone is no secret: clients take the refusal for one of a cluster.
+            if self.barrier.is_sealed() && ha_enabled {
                 return Err(Error::Sealed);
             }
             let role = self.consensus.role();
@@ -282,7 +359,7 @@ impl NodeControl for Control {
             let progress = self.consensus.progress();
             let since = *self.active_since.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(LeaderStatus {
-                ha_enabled: self.consensus.storage_type() == "raft",
+                ha_enabled,
                 is_self,
                 active_time: since.filter(|_| is_self).map(Timestamp::rfc3339),
                 leader_address: api,
@@ -293,6 +370,44 @@ impl NodeControl for Control {
                 raft_applied_index: progress.map(|progress| progress.applied),
             })
         })
+    }
+
+    fn raft_configuration(&self) -> Result<(u64, Vec<Peer>), Error> {
+        let Some(node) = self.consensus.replicated() else {
+            return Err(Error::bad_request("raft storage is not in use"));
+        };
+        let members = node.raft().configuration().into_iter();
+        let peers = members.map(|member| Peer {
+            node_id: member.info.name,
+            address: member.info.cluster_address,
+            leader: member.leader,
+            protocol_version: "3".into(),
+            voter: member.voter,
+        });
+        let mut peers: Vec<Peer> = peers.collect();
+        peers.sort_by(|a, b| a.node_id.cmp(&b.node_id));
+        let index = self.consensus.progress().map_or(0, |progress| progress.committed);
+        Ok((index, peers))
+    }
+
+    fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.take_out(name))
+    }
+
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.ask_to_join(join.into()))
+    }
+
+    fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error> {
+        self.make_challenge(joiner)
+    }
+
+    fn admit<'a>(
+        &'a self,
+        answer: &'a Answer,
+        authority_key: Secret<String>,
+    ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
+        Box::pin(self.take_answer(answer, authority_key))
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -1,16 +1,29 @@
 //! One node: what it is made of, and what it does with a request.
 
+mod admission;
 mod consensus;
 mod control;
+mod dev;
+mod joining;
+mod replicated;
+mod running;
 mod service;
+mod settings;
+mod start;
 mod tasks;
 mod workers;
 
-pub use consensus::{Alone, Consensus, Leader, Progress, Role};
+pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
-pub use service::{Service, Shared};
+pub use dev::{Dev, DevServer, start_dev};
+pub use joining::{JoinTarget, retry_join};
+pub use replicated::{Replicated, Replication};
+pub use running::{Doors, Running};
+pub use service::{Entrance, Service};
+pub use settings::{listener_settings, with_port};
+pub use start::start;
 pub use tasks::Tasks;
-pub use workers::run_workers;
+pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 
@@ -28,6 +41,8 @@ use crate::sys;
 
 /// What a node is given.
 pub struct Parts {
+    /// Sealed.
+    pub barrier: Arc<Barrier>,
     pub clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
@@ -46,8 +61,7 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { clock, consensus, identity, rng, ttl } = parts;
-        let barrier = Arc::new(Barrier::new(rng.clone()));
+        let Parts { barrier, clock, consensus, identity, rng, ttl } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),

@@ -1,54 +1,255 @@
 //! What stands behind the listeners: who answers a request, and where.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::consensus::Role;
+use super::consensus::{Leader, Role};
 use super::control::Control;
+use crate::cluster::{ForwardError, ForwardHandler, Forwarded, Origin, Outcome, Wanted};
 use crate::framework::Needs;
 use crate::http::{Answer, BodyRule, Handler, Upload};
 use crate::pipeline::Pipeline;
-use crate::request::{Error, Reply, Request};
+use crate::request::{Error, Operation, Reply, Request};
+use crate::router::Target;
 
 pub struct Service {
     control: Arc<Control>,
     pipeline: Arc<Pipeline>,
+    /// Requests that may wait for a leader at one time.
+    held: Semaphore,
+}
+
+/// Where one try of a request ended.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, where it was made")]
+enum Try {
+    Done(Result<Reply, Error>),
+    /// Nothing was done: the next active node is to be asked.
+    Again(Request),
 }
 
 impl Service {
     pub fn new(control: Arc<Control>, pipeline: Arc<Pipeline>) -> Self {
-        Self { control, pipeline }
+        Self { control, pipeline, held: Semaphore::new(HELD_MAX) }
     }
 
-    /// # Errors
-    /// What the client is to be told.
-    pub async fn answer(&self, request: &Request) -> Result<Reply, Error> {
-        if let Some(target) = self.pipeline.router.system(&request.path)
-            && target.found.is_some_and(|found| found.needs == Needs::Nothing)
+    /// Here, or on the active node; while there is none, the request waits.
+    pub async fn answer(&self, request: Request) -> Answer {
+        let local = self.pipeline.router.system(&request.path);
+        let needs = local.as_ref().and_then(|target| target.found).map(|found| found.needs);
+        if let Some(target) = &local
+            && needs == Some(Needs::Nothing)
         {
-            return self.pipeline.local(request, &target).await;
+            return self.pipeline.local(&request, target).await.into();
         }
         if self.control.barrier.is_sealed() {
-            return Err(Error::Sealed);
+            return Err(Error::Sealed).into();
         }
+        if request.headers.contains_key(NO_FORWARDING)
+            && let Role::Standby(Some(leader)) = self.control.consensus.role()
+        {
+            let mut answer = Answer::from(Ok(Reply::default()));
+            answer.redirect = Some(location(&leader, &request));
+            return answer;
+        }
+        let verdict = local.filter(|_| needs == Some(Needs::Verdict));
+        self.held(request, verdict.as_ref()).await.into()
+    }
+
+    /// Tries until an active node has taken the request, or its time is over.
+    async fn held(&self, mut request: Request, verdict: Option<&Target>) -> Result<Reply, Error> {
+        let deadline = Instant::now() + HOLD_MAX;
+        let mut place = None;
+        let mut roles = self.control.consensus.roles();
+        loop {
+            roles.mark_unchanged();
+            match self.once(request, verdict).await {
+                Try::Done(outcome) => return outcome,
+                Try::Again(back) => request = back,
+            }
+            if place.is_none() {
+                let held = self.held.try_acquire();
+                place = Some(held.map_err(|_| Error::Unavailable(TOO_MANY_HELD.into()))?);
+            }
+            // A change of leader is worth a try at once; so is a moment later, because a new
+            // leader's connections may not be up yet.
+            drop(timeout(RETRY_PAUSE, roles.changed()).await);
+            if self.control.barrier.is_sealed() {
+                return Err(Error::Sealed);
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::Unavailable(NO_LEADER.into()));
+            }
+        }
+    }
+
+    async fn once(&self, request: Request, verdict: Option<&Target>) -> Try {
         match self.control.consensus.role() {
-            Role::Active => self.pipeline.handle(request).await,
-            Role::Standby(_) => Err(Error::Unavailable("no active node".into())),
+            Role::Active => match self.pipeline.handle(&request).await {
+                Err(Error::NotActive) => Try::Again(request),
+                outcome => Try::Done(outcome),
+            },
+            Role::Standby(None) => Try::Again(request),
+            Role::Standby(Some(leader)) => self.forward(&leader, request, verdict).await,
+        }
+    }
+
+    async fn forward(&self, leader: &Leader, request: Request, verdict: Option<&Target>) -> Try {
+        let changes_nothing = matches!(
+            request.operation,
+            Operation::Read | Operation::List | Operation::Header | Operation::Help
+        );
+        let forwarded = Forwarded {
+            request,
+            wanted: if verdict.is_some() { Wanted::Verdict } else { Wanted::Answer },
+            remaining: FORWARD_MAX,
+            hops: 1,
+            origin: Origin::default(),
+        };
+        let mut roles = self.control.consensus.roles();
+        let sent = self.control.consensus.forward(leader, &forwarded);
+        let gone = async {
+            // Whoever is gone may never answer: the connection can outlive its node.
+            let replaced =
+                |role: &Role| !matches!(role, Role::Standby(Some(now)) if now.id == leader.id);
+            drop(roles.wait_for(replaced).await);
+            tokio::time::sleep(GONE_GRACE).await;
+        };
+        let answered = tokio::select! {
+            answered = sent => answered,
+            () = gone => Err(ForwardError::Unknown("its leader was replaced".into())),
+        };
+        let request = forwarded.request;
+        match answered {
+            Ok(Outcome::Answered(outcome)) => match (outcome, verdict) {
+                // Allowed and audited there: it is this node that acts.
+                (Ok(_), Some(target)) => Try::Done(self.pipeline.local(&request, target).await),
+                (outcome, _) => Try::Done(outcome),
+            },
+            Ok(Outcome::NotActive) | Err(ForwardError::NotSent(_) | ForwardError::Refused(_)) => {
+                Try::Again(request)
+            }
+            Err(ForwardError::Unknown(_)) if changes_nothing => Try::Again(request),
+            Err(ForwardError::Unknown(_)) => Try::Done(Err(Error::LeadershipLost)),
+            Err(error) => Try::Done(Err(Error::internal(error))),
+        }
+    }
+
+    /// What another node has forwarded.
+    async fn take(&self, forwarded: Forwarded) -> Outcome {
+        if self.control.barrier.is_sealed() || self.control.consensus.role() != Role::Active {
+            return Outcome::NotActive;
+        }
+        let deadline = Instant::now() + forwarded.remaining;
+        let handling = async {
+            match forwarded.wanted {
+                Wanted::Answer => self.pipeline.handle(&forwarded.request).await,
+                Wanted::Verdict => {
+                    self.pipeline.judge(&forwarded.request).await.map(|()| Reply::default())
+                }
+            }
+        };
+        match timeout_at(deadline, handling).await {
+            Ok(Err(Error::NotActive)) => Outcome::NotActive,
+            Ok(outcome) => Outcome::Answered(outcome),
+            Err(_) => Outcome::Answered(Err(Error::LeadershipLost)),
         }
     }
 }
 
-/// Behind an `Arc`, because a request outlives the call that brings it.
-pub struct Shared(pub Arc<Service>);
+/// Where the same request goes on the active node.
+fn location(leader: &Leader, request: &Request) -> String {
+    let mut url = format!("{}/v1/{}", leader.api_address, request.path);
+    let mut query = Vec::new();
+    if request.operation == Operation::List {
+        query.push("list=true".to_owned());
+    }
+    if matches!(request.operation, Operation::Read | Operation::List | Operation::Delete) {
+        for (name, value) in &request.params {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            query.push(format!("{}={}", encoded(name), encoded(&value)));
+        }
+    }
+    if !query.is_empty() {
+        url.push('?');
+        url.push_str(&query.join("&"));
+    }
+    url
+}
 
-impl Handler for Shared {
+/// As in a query (RFC 3986, section 2.3: what needs no escape).
+fn encoded(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// What listeners and other nodes talk to: they are bound before the node is there, because the
+/// node tells others where it listens.
+#[derive(Clone, Default)]
+pub struct Entrance(Arc<OnceLock<Arc<Service>>>);
+
+impl Entrance {
+    /// From now on requests are served. Only the first call counts.
+    pub fn open(&self, service: Arc<Service>) {
+        // A second service would be a second node behind the same port.
+        drop(self.0.set(service));
+    }
+}
+
+impl Handler for Entrance {
     fn body_rule(&self, _: &str) -> BodyRule {
         BodyRule::Parameters
     }
 
     fn handle(&self, request: Request, _: Option<Upload>) -> BoxFuture<'static, Answer> {
-        let service = self.0.clone();
-        Box::pin(async move { service.answer(&request).await.into() })
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            match service {
+                Some(service) => service.answer(request).await,
+                None => Err(Error::Unavailable("the node is starting".into())).into(),
+            }
+        })
     }
 }
+
+impl ForwardHandler for Entrance {
+    fn handle(&self, forwarded: Forwarded) -> BoxFuture<'static, Outcome> {
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            match service {
+                Some(service) => service.take(forwarded).await,
+                None => Outcome::NotActive,
+            }
+        })
+    }
+}
+
+/// As Vault's clients send it.
+const NO_FORWARDING: &str = "x-vault-no-request-forwarding";
+
+/// Requests that wait for a leader at one time. What they hold in memory is bounded by the
+/// listener.
+const HELD_MAX: usize = 4096;
+
+/// Longer than any election on a network that works.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// Of a request on the active node: as long as one may run there.
+const FORWARD_MAX: Duration = Duration::from_secs(90);
+
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// For the answers of a leader that steps down, which are on their way.
+const GONE_GRACE: Duration = Duration::from_millis(500);
+
+const NO_LEADER: &str = "no active node: the cluster has no leader, or it cannot be reached";
+
+const TOO_MANY_HELD: &str = "no active node, and too many requests wait for one already";

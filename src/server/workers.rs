@@ -1,13 +1,14 @@
-//! What the active node does unasked: jobs that requests have left.
+//! What the active node does unasked: it ends what is due, and the jobs that requests have left.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
 use super::control::Control;
+use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
-use crate::sys::jobs;
+use crate::sys::{NodeRecord, expiry, jobs};
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -19,10 +20,17 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             pipeline.forget();
         }
         while *roles.borrow() == Role::Active {
-            if !control.barrier.is_sealed()
-                && let Err(error) = work_off(&pipeline).await
-            {
-                tracing::warn!(%error, "a job waits for its next try");
+            if !control.barrier.is_sealed() {
+                // None waits for another to succeed.
+                if let Err(error) = work_off(&pipeline).await {
+                    tracing::warn!(%error, "a job waits for its next try");
+                }
+                if let Err(error) = end_what_is_due(&pipeline).await {
+                    tracing::warn!(%error, "what is due waits for its next try");
+                }
+                if let Err(error) = settle_nodes(&control, &pipeline).await {
+                    tracing::warn!(%error, "a node waits for its place");
+                }
             }
             if tokio::time::timeout(PAUSE, roles.changed()).await.is_ok() {
                 break;
@@ -34,13 +42,101 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     }
 }
 
-/// Takes every job one step further, and each until it is done.
+/// Works every job off; one that fails does not stop the others.
 async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
     let names = pipeline.internal(jobs::jobs).await?;
+    let mut outcome = Ok(());
     for name in names {
-        while pipeline.internal(|txn| jobs::step(txn, &name)).await? {}
+        loop {
+            match pipeline.internal(|txn| jobs::step(txn, &name)).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+    }
+    outcome
+}
+
+/// Ends tokens and leases whose time is over, until none is left.
+///
+/// # Errors
+/// Where this node no longer leads, or the store cannot be read.
+pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
+    loop {
+        let due = pipeline.internal(expiry::due).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for batch in due.chunks(expiry::BATCH_MAX) {
+            match pipeline.internal(|txn| expiry::end(txn, batch)).await {
+                Ok(()) => {}
+                Err(error) if is_of_node(&error) => return Err(error),
+                // One of them at least cannot be ended: the others are.
+                Err(_) => end_each(pipeline, batch).await?,
+            }
+        }
+    }
+}
+
+async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
+    for due in batch {
+        let only = std::slice::from_ref(due);
+        match pipeline.internal(|txn| expiry::end(txn, only)).await {
+            Ok(()) => {}
+            Err(error) if is_of_node(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "something due could not be ended and is tried later");
+                pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Nodes that were admitted become voters once they have the log.
+async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
+    let records = pipeline
+        .internal(|txn| {
+            let mut core = txn.scope(CORE);
+            let mut records = Vec::new();
+            for name in core.list("cluster/node")? {
+                let record = core.get::<NodeRecord>(&format!("cluster/node/{name}"))?;
+                if let (Ok(id), Some(record)) = (name.parse(), record) {
+                    records.push((id, record));
+                }
+            }
+            Ok(records)
+        })
+        .await?;
+    if records.is_empty() {
+        return Ok(());
+    }
+    let settled = control.settle(records).await?;
+    pipeline
+        .internal(|txn| {
+            let mut core = txn.scope(CORE);
+            settled.iter().try_for_each(|id| core.delete(&format!("cluster/node/{id}")))
+        })
+        .await
+}
+
+const CORE: &str = "root/core/";
+
+/// Whether an error says nothing of what was tried, so that all waits.
+fn is_of_node(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DiskFull
+            | Error::LeadershipLost
+            | Error::NotActive
+            | Error::Sealed
+            | Error::Unavailable(_)
+    )
 }
 
 /// How soon a job begins.

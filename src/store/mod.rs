@@ -20,6 +20,7 @@ pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
 pub use memory::{MemoryState, Tables};
 pub use state::{
     Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
+    verify,
 };
 pub use vfs::{Disk, File, Lock, Vfs};
 pub use watermark::Watermark;

@@ -11,12 +11,14 @@ pub struct Watermark {
 struct State {
     index: Option<u64>,
     stopped: bool,
+    /// Threads in [`Watermark::wait`].
+    waiting: usize,
 }
 
 impl Watermark {
     /// For a log that is durable by definition, such as one in memory.
     pub fn unbounded() -> Self {
-        let state = State { index: Some(u64::MAX), stopped: false };
+        let state = State { index: Some(u64::MAX), ..State::default() };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -28,8 +30,17 @@ impl Watermark {
     /// Waits until entry `index` is on disk; `false` when the log has stopped instead.
     pub fn wait(&self, index: u64) -> bool {
         let pending = |state: &mut State| !state.stopped && state.index < Some(index);
-        let state = self.changed.wait_while(self.lock(), pending);
-        state.unwrap_or_else(PoisonError::into_inner).index >= Some(index)
+        let mut state = self.lock();
+        state.waiting += 1;
+        let state = self.changed.wait_while(state, pending);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.index >= Some(index)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
     }
 
     pub(super) fn set(&self, index: Option<u64>) {

@@ -69,8 +69,7 @@ async fn of_accessor(call: &mut Call<'_, Node>, input: OfAccessor) -> Result<Rep
         return Err(Error::bad_request("missing accessor"));
     }
     let now = call.now;
-    let found = TokenStore::new(&mut call.storage).by_accessor(&input.accessor)?;
-    let found = found.filter(|(_, entry)| entry.is_valid(now));
+    let found = TokenStore::new(&mut call.storage).by_accessor(&input.accessor, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid accessor"))?;
     let acl = acl(call, &entry.policies)?;
     answer(&acl, input.paths, input.path)

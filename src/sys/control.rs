@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::raft::{Admitted, Answer, Challenge, Join, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
 use crate::request::Error;
 use crate::secret::Secret;
@@ -31,6 +32,33 @@ pub trait NodeControl: Send + Sync {
     /// # Errors
     /// [`Error::Sealed`].
     fn leader(&self) -> BoxFuture<'_, Result<LeaderStatus, Error>>;
+
+    /// The index of the newest committed entry, and the cluster's nodes.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where this node cannot have peers, as for all that follows.
+    fn raft_configuration(&self) -> Result<(u64, Vec<Peer>), Error>;
+
+    /// Takes a node out, by name or raft id; nothing where there is none.
+    fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Asks to join; shares given to this node then complete it.
+    fn join(&self, join: Join) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// # Errors
+    /// [`Error::Sealed`].
+    fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error>;
+
+    /// Makes a node that has opened its challenge part of the cluster, without a vote yet. Also
+    /// its id, and what is to be kept until it votes.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the answer does not fit, or the node may not join.
+    fn admit<'a>(
+        &'a self,
+        answer: &'a Answer,
+        authority_key: Secret<String>,
+    ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>>;
 
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -68,7 +68,11 @@ fn built_in(rng: &dyn Rng, table: Table, path: &str, kind: &str, description: &s
         seal_wrap: kind == "system",
         external_entropy_access: false,
         options: std::collections::BTreeMap::new(),
-        config: MountConfig { passthrough_request_headers: passthrough, ..MountConfig::default() },
+        config: MountConfig {
+            passthrough_request_headers: passthrough,
+            token_type: if table == Table::Auth { "default-service" } else { "" }.into(),
+            ..MountConfig::default()
+        },
         tainted: false,
     }
 }

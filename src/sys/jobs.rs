@@ -1,42 +1,17 @@
-//! What exceeds one transaction: it takes visible effect in one entry, and is worked off in
-//! bounded steps, which the next leader continues.
+//! Works jobs off, one bounded step at a time.
 
-use serde::{Deserialize, Serialize};
-
-use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::auth::token::TokenStore;
+use crate::job::{JOBS, Job, JobKind, delete_tree};
+use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
 use crate::request::Error;
-use crate::rng::Rng;
 use crate::txn::{Scope, Txn};
-
-/// One piece of work that is left to do.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Job {
-    pub kind: JobKind,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", tag = "type")]
-pub enum JobKind {
-    /// What a mount stored, once its record is gone.
-    Unmount { entry: MountEntry },
-}
-
-impl Job {
-    /// Over the namespace's `core/` scope.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn file(&self, rng: &dyn Rng, core: &mut Scope<'_>) -> Result<(), Error> {
-        core.put(&format!("jobs/{}", rng.uuid()), self)
-    }
-}
 
 /// The names of the jobs that are left.
 ///
 /// # Errors
 /// Where the store cannot be read.
 pub fn jobs(txn: &mut Txn) -> Result<Vec<String>, Error> {
-    txn.scope(ROOT_NAMESPACE).list("core/jobs")
+    txn.scope(CORE).list(JOBS)
 }
 
 /// One step of a job; true where more are needed. The last takes the job away too. The caller
@@ -45,44 +20,49 @@ pub fn jobs(txn: &mut Txn) -> Result<Vec<String>, Error> {
 /// # Errors
 /// Where the store cannot be read.
 pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
-    let mut namespace = txn.scope(ROOT_NAMESPACE);
-    let key = format!("core/jobs/{name}");
-    let Some(job) = namespace.get::<Job>(&key)? else {
+    let key = format!("{JOBS}/{name}");
+    let Some(job) = txn.scope(CORE).get::<Job>(&key)? else {
         return Ok(false);
     };
-    let JobKind::Unmount { entry } = job.kind;
-    let prefix = entry.storage_prefix();
-    // What several mounts share is no mount's to delete.
-    let done = !prefix.starts_with("logical/")
-        || delete_tree(&mut namespace, prefix.trim_end_matches('/'), STEP_RECORDS_MAX)?;
+    let done = match job.kind {
+        JobKind::RevokeToken { name } => TokenStore::new(&mut txn.scope(CORE)).work_off(&name)?,
+        JobKind::TidyTokens { after } => {
+            let mut core = txn.scope(CORE);
+            match TokenStore::new(&mut core).tidy(&after)? {
+                Some(after) => {
+                    Job { kind: JobKind::TidyTokens { after } }.file(name, &mut core)?;
+                    false
+                }
+                None => true,
+            }
+        }
+        JobKind::Unmount { entry } => unmount(txn, &entry)?,
+    };
     if done {
-        namespace.delete(&key)?;
+        txn.scope(CORE).delete(&key)?;
     }
     Ok(!done)
 }
 
-/// Deletes up to `limit` records below a directory; true where none is left.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub fn delete_tree(scope: &mut Scope<'_>, directory: &str, limit: usize) -> Result<bool, Error> {
-    let mut open = vec![directory.to_owned()];
-    let mut deleted = 0;
-    while let Some(directory) = open.pop() {
-        for name in scope.list(&directory)? {
-            let path = format!("{directory}/{name}");
-            if let Some(below) = path.strip_suffix('/') {
-                open.push(below.to_owned());
-            } else if deleted == limit {
-                return Ok(false);
-            } else {
-                scope.delete(&path)?;
-                deleted += 1;
-            }
-        }
+/// First the tokens, then what the mount stored.
+fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
+    if entry.table == Table::Auth
+        && !TokenStore::new(&mut txn.scope(CORE)).revoke_of_mount(&entry.accessor)?
+    {
+        return Ok(false);
     }
-    Ok(true)
+    let prefix = entry.storage_prefix();
+    // What several mounts share is no mount's to delete.
+    if !prefix.starts_with("logical/") {
+        return Ok(true);
+    }
+    let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
+    let directory = prefix.trim_end_matches('/');
+    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX)
 }
+
+/// Where the root namespace keeps what belongs to no mount.
+const CORE: &str = "root/core/";
 
 /// Of one transaction: far below what an entry may hold.
 const STEP_RECORDS_MAX: usize = 1000;

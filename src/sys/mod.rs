@@ -2,11 +2,13 @@
 
 mod capabilities;
 mod control;
+pub mod expiry;
 mod first;
 pub mod jobs;
 mod mounts;
 mod node;
 mod policies;
+mod raft;
 mod tuning;
 mod ui;
 
@@ -14,6 +16,7 @@ pub use control::{
     Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
+pub use raft::{Admitted, Answer, Challenge, Join, Joiner, NodeRecord, Peer};
 
 use std::sync::Arc;
 
@@ -32,6 +35,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         policies::routes(),
         capabilities::routes(),
         ui::routes(),
+        raft::routes(),
     ]
     .into_iter()
     .flatten()

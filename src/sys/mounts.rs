@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Node;
-use super::jobs::{Job, JobKind};
 use super::tuning::Tuning;
 use crate::auth;
+use crate::auth::token::TokenStore;
 use crate::engines;
 use crate::framework::{Call, NoParams, Route};
+use crate::job::{Job, JobKind};
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
 
@@ -179,8 +180,11 @@ fn disable(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply,
         return Ok(Reply::default());
     };
     call.storage.delete(&key(table, &path))?;
-    let job = Job { kind: JobKind::Unmount { entry } };
-    job.file(call.rng, &mut call.storage)?;
+    if table == Table::Auth {
+        TokenStore::new(&mut call.storage).disable_mount(&entry.accessor)?;
+    }
+    let name = format!("unmount-{}", entry.uuid);
+    Job { kind: JobKind::Unmount { entry: Box::new(entry) } }.file(&name, &mut call.storage)?;
     Ok(Reply::default())
 }
 
@@ -272,7 +276,7 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
     if let Some(lockout) = &config.user_lockout_config {
         shown.insert("user_lockout_config".into(), Value::Object(lockout.clone()));
     }
-    json!({
+    let mut mount = json!({
         "type": entry.kind,
         "description": entry.description,
         "accessor": entry.accessor,
@@ -285,7 +289,14 @@ pub(super) fn describe(entry: &MountEntry) -> Value {
         "running_sha256": "",
         "seal_wrap": entry.seal_wrap,
         "uuid": entry.uuid,
-    })
+    });
+    // What is part of the server itself has none.
+    if !is_built_in(entry.table, &entry.path)
+        && let Some(mount) = mount.as_object_mut()
+    {
+        mount.insert("deprecation_status".into(), "supported".into());
+    }
+    mount
 }
 
 /// An object where there are none too: consul-template stops at anything else.
@@ -319,11 +330,13 @@ fn resolve_kind(
     if !kinds.contains(&asked) {
         return Err(Error::BadRequest(format!("plugin not found in the catalog: {asked}")));
     }
-    if asked == "kv" && table == Table::Secret {
-        let version = options.entry("version".into()).or_insert_with(|| "1".into());
-        if !matches!(version.as_str(), "1" | "2") {
-            return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
-        }
+    // As in Vault, what was not asked for is not shown: Terraform would want to take it away again.
+    if asked == "kv"
+        && table == Table::Secret
+        && let Some(version) = options.get("version")
+        && !matches!(version.as_str(), "1" | "2")
+    {
+        return Err(Error::BadRequest(format!("kv has no version {version:?}: 1 or 2")));
     }
     Ok(asked.to_owned())
 }

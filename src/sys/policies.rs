@@ -96,8 +96,8 @@ async fn write(call: &mut Call<'_, Node>, input: WritePolicy) -> Result<Reply, E
     let text = input.policy.or(input.rules).filter(|text| !text.trim().is_empty());
     let text =
         text.ok_or_else(|| Error::bad_request("'policy' parameter not supplied or empty"))?;
-    let policy = Policy::parse(&name, &text)
-        .map_err(|error| Error::BadRequest(format!("failed to parse policy: {error}")))?;
+    let policy =
+        Policy::parse(&name, &text).map_err(|error| Error::BadRequest(error.to_string()))?;
     let stored = StoredPolicy {
         text: policy.text,
         modified: call.now,

@@ -73,11 +73,12 @@ impl Tuning {
         let config = &mut entry.config;
         set_ttl(&mut config.default_lease_ttl, self.default_lease_ttl.as_deref())?;
         set_ttl(&mut config.max_lease_ttl, self.max_lease_ttl.as_deref())?;
-        let limits = system.of(config);
-        if limits.default > limits.max {
+        // As in Vault, the system's default may be over a mount's own maximum, which caps it.
+        let max = system.of(config).max;
+        if config.default_lease_ttl > max {
             return Err(Error::BadRequest(format!(
-                "given default lease TTL of {} s is greater than the max lease TTL of {} s",
-                limits.default, limits.max
+                "given default lease TTL of {} s is greater than the max lease TTL of {max} s",
+                config.default_lease_ttl
             )));
         }
         if let Some(visibility) = self.listing_visibility {
@@ -119,11 +120,12 @@ fn set<T>(field: &mut T, value: Option<T>) {
 }
 
 fn set_ttl(field: &mut u64, value: Option<&str>) -> Result<(), Error> {
-    let Some(text) = value else {
+    // Command lines send empty what they were not given.
+    let Some(text) = value.filter(|text| !text.is_empty()) else {
         return Ok(());
     };
     *field = match text {
-        "" | "system" => 0,
+        "system" => 0,
         text => {
             let seconds = crate::framework::parse_duration(text)
                 .and_then(|seconds| u64::try_from(seconds).ok());

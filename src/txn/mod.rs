@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::{Directory, Leadership, Revision, SystemKey};
 use crate::request::Error;
+use crate::rng::Rng;
 use crate::secret::Secret;
 
 /// The replicated state, decrypted as it is read. The barrier implements it.
@@ -48,6 +49,16 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// Where the store cannot be read.
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, Error>;
+
+    /// Seals what is given out instead of stored, such as a batch token. It opens with the same
+    /// context alone, and never as a record.
+    ///
+    /// # Errors
+    /// Where it is too long, or there is no key.
+    fn seal(&self, rng: &dyn Rng, context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error>;
+
+    /// What [`Self::seal`] sealed; `None` where this cluster did not, in this context.
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>>;
 }
 
 pub struct Stored {
@@ -281,8 +292,19 @@ impl Snapshot for NoStorage {
     fn system(&self, _: SystemKey) -> Result<Option<(Revision, Bytes)>, Error> {
         Err(Error::Sealed)
     }
+
+    fn seal(&self, _: &dyn Rng, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Error> {
+        Err(Error::Sealed)
+    }
+
+    fn open(&self, _: &[u8], _: &[u8]) -> Option<Secret<Vec<u8>>> {
+        None
+    }
 }
 
 fn decode<T: DeserializeOwned>(bytes: &Secret<Vec<u8>>) -> Result<T, Error> {
-    serde_json::from_slice(bytes.expose()).map_err(Error::internal)
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes.expose());
+    // What was stored was accepted: the listener bounds how deep a body may be.
+    deserializer.disable_recursion_limit();
+    T::deserialize(&mut deserializer).map_err(Error::internal)
 }

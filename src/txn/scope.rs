@@ -7,6 +7,7 @@ use super::{Txn, Write, decode};
 use crate::key::Key;
 use crate::record::Revision;
 use crate::request::Error;
+use crate::rng::Rng;
 use crate::secret::Secret;
 
 /// The part of a [`Txn`] that one mount may touch: a mount cannot name another's keys.
@@ -101,6 +102,24 @@ impl<'t> Scope<'t> {
     pub fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let directory = self.directory(directory)?;
         self.txn.peek_names(&directory)
+    }
+
+    /// Seals what is given out instead of stored; see [`super::Snapshot::seal`].
+    ///
+    /// # Errors
+    /// Where it is too long, or the node is sealed.
+    pub fn seal(
+        &self,
+        rng: &dyn Rng,
+        context: &[u8],
+        plaintext: &Secret<Vec<u8>>,
+    ) -> Result<Vec<u8>, Error> {
+        self.txn.snapshot.seal(rng, context, plaintext.expose())
+    }
+
+    /// What [`Self::seal`] sealed; `None` where this cluster did not, in this context.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        self.txn.snapshot.open(context, sealed)
     }
 
     /// A narrower scope. `below` ends in a slash.

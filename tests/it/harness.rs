@@ -15,6 +15,7 @@ use strongroom::request::{Body, Error, Operation, Params, Reply, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::router::Router;
 use strongroom::secret::Secret;
+use strongroom::txn::Scope;
 use strongroom::{auth, engines, sys};
 
 pub(crate) struct Server {
@@ -84,6 +85,28 @@ impl Server {
             root.expose().clone()
         });
         Self { audit, clock, log, pipeline, root, runtime }
+    }
+
+    /// Another mount, without `sys/mounts`.
+    pub(crate) fn mount(&self, path: &str, kind: &str, options: &[(&str, &str)]) {
+        let options = options.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let entry = MountEntry { kind: kind.into(), options: options.collect(), ..entry(path) };
+        self.change(ROOT_NAMESPACE, |scope| scope.put(&entry.table.key(path), &entry).unwrap());
+    }
+
+    /// Changes stored records behind the pipeline's back, in one transaction.
+    pub(crate) fn change(&self, prefix: &str, change: impl FnOnce(&mut Scope<'_>)) {
+        let barrier = &self.pipeline.barrier;
+        self.block_on(async {
+            let mut txn = barrier.begin(self.log.begin().await.unwrap(), self.now()).unwrap();
+            change(&mut txn.scope(prefix));
+            let sealed = barrier.seal(txn.into_batch().unwrap().unwrap(), bytes::Bytes::new(), 0);
+            self.log.propose(sealed.unwrap()).await.unwrap();
+        });
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// What the audit log says since it was last asked, one line a record.
@@ -164,6 +187,30 @@ pub(crate) fn data(reply: Reply) -> Map<String, Value> {
         Body::Bare(Value::Object(data)) => data,
         other => panic!("no data in {other:?}"),
     }
+}
+
+/// An outcome as one line, for tables: status, then data, warnings or the error's text. An empty
+/// reply is 204 here; that HTTP makes 404 of one to a read or a list is its own matter.
+pub(crate) fn line(outcome: Result<Reply, Error>) -> String {
+    let (status, reply) = match outcome {
+        Ok(reply) => (200, reply),
+        Err(Error::NotFoundWith(reply)) => (404, *reply),
+        Err(Error::NotFound) => return "404".into(),
+        Err(Error::BadRequest(text)) => return format!("400 {text}"),
+        Err(Error::Denied) => return "403".into(),
+        Err(Error::UnsupportedOperation) => return "405".into(),
+        Err(other) => return format!("error {other}"),
+    };
+    let mut line = match &reply.body {
+        Body::Empty if reply.warnings.is_empty() => return "204".into(),
+        Body::Empty => status.to_string(),
+        Body::Data(data) => format!("{status} {}", serde_json::to_string(data).unwrap()),
+        other => format!("{status} {other:?}"),
+    };
+    for warning in &reply.warnings {
+        line = format!("{line} ! {warning}");
+    }
+    line
 }
 
 fn entry(path: &str) -> MountEntry {

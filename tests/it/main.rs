@@ -7,10 +7,13 @@
     reason = "a test fails by panicking; clippy.toml's allowances stop at `#[test]` functions"
 )]
 
+mod api;
+mod cli;
 mod config;
 mod harness;
 mod http;
 mod routing;
 mod sys;
 mod tidy;
+mod token;
 mod transactions;

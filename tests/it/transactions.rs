@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
-use strongroom::request::{Error, Operation, Reply};
+use strongroom::request::{Error, Operation, Reply, Request};
+use strongroom::secret::Secret;
 
 use crate::harness::{Server, data};
 
@@ -36,11 +38,34 @@ fn read_then_write_runs_again_when_the_read_is_stale() {
 }
 
 #[test]
+fn answer_that_was_to_be_wrapped_is_refused_rather_than_given_in_clear() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    server.write("box/item/a", &json!({"value": 1})).unwrap();
+    server.audited();
+    for (operation, params) in
+        [(Operation::Read, json!({})), (Operation::Update, json!({"value": 2}))]
+    {
+        let request = Request {
+            operation,
+            path: "box/item/a".into(),
+            params: params.as_object().cloned().unwrap(),
+            token: Some(Arc::new(Secret::new(server.root.clone()))),
+            wrap_ttl: Some(Duration::from_secs(60)),
+            ..Request::default()
+        };
+        let outcome = server.block_on(server.pipeline.handle(&request));
+        assert!(matches!(outcome, Err(Error::BadRequest(_))), "{operation:?}: {outcome:?}");
+        assert!(server.block_on(server.pipeline.judge(&request)).is_err());
+    }
+    assert_eq!(data(server.read("box/item/a").unwrap())["value"], 1);
+}
+
+#[test]
 fn change_of_leader_fences_the_request() {
     let server = Server::with_mounts(vec![("box/", storage_box())]);
     server.log.before_next_proposal(|log| log.change_leadership());
     let outcome = server.write("box/item/a", &json!({"value": 1}));
-    assert!(matches!(outcome, Err(Error::LeadershipLost)), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::NotActive)), "{outcome:?}");
     assert!(matches!(server.read("box/item/a"), Err(Error::NotFound)));
 }
 

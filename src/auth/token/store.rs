@@ -4,20 +4,30 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::batch;
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
+use crate::expiry::{Expiry, Filing, minute_after};
 use crate::request::{Error, TokenType};
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::txn::Scope;
 
 /// What is kept of a service token. The token itself is not: only a digest of it, as a name.
+/// A batch token is such an entry, sealed.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub struct TokenEntry {
     pub accessor: String,
     pub policies: Vec<String>,
     /// The storage name of the token that made this one; empty for an orphan.
     pub parent: String,
+    /// Of a batch token: its parent's accessor, so that it does not stand on another token that
+    /// was given the same id later. What is stored need not say so: it goes before the name is
+    /// free.
+    pub parent_accessor: String,
+    /// Ancestors, at most.
+    pub depth: u32,
     /// The path of the request that made it, such as `auth/token/create`.
     pub path: String,
     pub meta: BTreeMap<String, String>,
@@ -25,13 +35,17 @@ pub struct TokenEntry {
     /// Uses left; 0: without limit, -1: the last one is under way.
     pub num_uses: i64,
     pub created: Timestamp,
-    /// Seconds, as of creation or the last renewal; 0: never expires.
+    /// Seconds, as of creation; 0: never expires.
     pub ttl: u64,
+    /// Seconds, as of the last renewal; 0: none yet.
+    pub ttl_renewed: u64,
     /// Seconds.
     pub explicit_max_ttl: u64,
     /// Seconds.
     pub period: u64,
     pub expires: Option<Timestamp>,
+    /// The minute under which its expiry is filed; 0: it is not.
+    pub filed: u64,
     pub last_renewal: Option<Timestamp>,
     pub renewable: bool,
     pub token_type: TokenType,
@@ -40,6 +54,18 @@ pub struct TokenEntry {
     pub role: String,
     /// Of the auth method that made it; empty for what another token made.
     pub mount_accessor: String,
+    /// Good for nothing any more; what hangs on it is being worked off.
+    pub revoked: Option<Revoked>,
+}
+
+/// What becomes of the children of a revoked token.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revoked {
+    /// They are revoked too.
+    WithChildren,
+    /// They become orphans.
+    Alone,
 }
 
 /// What a new token is to be, once all rules have been applied.
@@ -52,7 +78,7 @@ pub struct NewToken {
 
 /// The tokens of one namespace, over its `core/` scope.
 pub struct TokenStore<'s, 't> {
-    scope: &'s mut Scope<'t>,
+    pub(super) scope: &'s mut Scope<'t>,
 }
 
 impl<'s, 't> TokenStore<'s, 't> {
@@ -60,7 +86,8 @@ impl<'s, 't> TokenStore<'s, 't> {
         Self { scope }
     }
 
-    /// `None` for a token that is unknown, expired, or whose last use is under way.
+    /// `None` for a token that is unknown, expired or revoked, itself or one it stands on, or
+    /// whose last use is under way.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -69,11 +96,66 @@ impl<'s, 't> TokenStore<'s, 't> {
         token: &Secret<String>,
         now: Timestamp,
     ) -> Result<Option<(String, Arc<TokenEntry>)>, Error> {
+        match self.find(token)? {
+            Some((name, entry)) if self.is_live(&entry, now)? => Ok(Some((name, entry))),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`Self::lookup`], but for tokens that are good for nothing any more too.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn find(
+        &mut self,
+        token: &Secret<String>,
+    ) -> Result<Option<(String, Arc<TokenEntry>)>, Error> {
         let name = storage_name(token);
-        let entry = self.get(&name)?.filter(|entry| entry.is_valid(now));
+        let entry = if batch::is_batch(token) {
+            batch::open(self.scope, token).map(Arc::new)
+        } else {
+            self.get(&name)?
+        };
         Ok(entry.map(|entry| (name, entry)))
     }
 
+    /// Whether a token may be used: neither it nor any token above it has ended. Because the
+    /// chain is walked each time, one write at its top ends all that hang on it, whenever their
+    /// own records go; and because each step is one revision compared, that costs little.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn is_live(&mut self, entry: &TokenEntry, now: Timestamp) -> Result<bool, Error> {
+        if !entry.is_valid(now) || self.is_of_disabled_mount(entry)? {
+            return Ok(false);
+        }
+        let mut parent = entry.parent.clone();
+        for _ in 0..=DEPTH_MAX {
+            if parent.is_empty() {
+                return Ok(true);
+            }
+            let Some(above) = self.get(&parent)? else {
+                return Ok(false);
+            };
+            if entry.token_type == TokenType::Batch
+                && parent == entry.parent
+                && above.accessor != entry.parent_accessor
+            {
+                return Ok(false);
+            }
+            if above.revoked == Some(Revoked::Alone) {
+                return Ok(true);
+            }
+            if !above.is_valid(now) || self.is_of_disabled_mount(&above)? {
+                return Ok(false);
+            }
+            parent.clone_from(&above.parent);
+        }
+        Ok(false)
+    }
+
+    /// The record of a service token, whatever its state.
+    ///
     /// # Errors
     /// Where the store cannot be read.
     pub fn get(&mut self, name: &str) -> Result<Option<Arc<TokenEntry>>, Error> {
@@ -85,26 +167,31 @@ impl<'s, 't> TokenStore<'s, 't> {
     pub fn by_accessor(
         &mut self,
         accessor: &str,
+        now: Timestamp,
     ) -> Result<Option<(String, Arc<TokenEntry>)>, Error> {
-        if accessor.is_empty() || accessor.contains('/') {
+        if accessor.is_empty() || accessor.contains('/') || accessor.starts_with('.') {
             return Ok(None);
         }
-        let Some(name) = self.scope.get::<String>(&format!("token/accessor/{accessor}"))? else {
+        let Some(name) = self.scope.get::<String>(&accessor_key(accessor))? else {
             return Ok(None);
         };
-        Ok(self.get(&name)?.map(|entry| (name, entry)))
+        match self.get(&name)? {
+            Some(entry) if self.is_live(&entry, now)? => Ok(Some((name, entry))),
+            _ => Ok(None),
+        }
     }
 
     /// # Errors
     /// Where the store cannot be read.
     pub fn accessors(&mut self) -> Result<Vec<String>, Error> {
-        self.scope.list("token/accessor")
+        self.scope.list(ACCESSORS)
     }
 
-    /// Stores a new token and returns it with its entry, the accessor filled in.
+    /// Stores a new token and returns it with its entry, the accessor filled in. Of a batch
+    /// token nothing is stored.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] where the chosen id is taken.
+    /// [`Error::BadRequest`] where the chosen id is taken, or the token stands on too many.
     pub fn create(
         &mut self,
         rng: &dyn Rng,
@@ -112,51 +199,102 @@ impl<'s, 't> TokenStore<'s, 't> {
         new: NewToken,
     ) -> Result<(Secret<String>, TokenEntry), Error> {
         let NewToken { mut entry, id } = new;
-        let token = id.unwrap_or_else(|| Secret::new(format!("hvs.{}", rng.base62(24))));
-        let name = storage_name(&token);
-        if self.get(&name)?.is_some() {
-            return Err(Error::bad_request("cannot create a token with a duplicate ID"));
-        }
-        entry.accessor = rng.base62(24);
         entry.created = now;
         if entry.ttl > 0 {
             entry.expires = Some(now.plus(Duration::from_secs(entry.ttl)));
         }
-        self.scope.put(&id_key(&name), &entry)?;
-        self.scope.put(&format!("token/accessor/{}", entry.accessor), &name)?;
         if !entry.parent.is_empty() {
-            self.scope.put(&format!("token/parent/{}/{name}", entry.parent), &())?;
+            let parent = self.get(&entry.parent)?.ok_or(Error::Denied)?;
+            entry.depth = parent.depth + 1;
+            if entry.token_type == TokenType::Batch {
+                entry.parent_accessor.clone_from(&parent.accessor);
+            }
+            if entry.depth > DEPTH_MAX {
+                return Err(Error::BadRequest(format!(
+                    "this token has {DEPTH_MAX} ancestors: it cannot create more tokens"
+                )));
+            }
         }
+        if entry.token_type == TokenType::Batch {
+            let token = batch::seal(self.scope, rng, &entry)?;
+            return Ok((token, entry));
+        }
+        let token = id.unwrap_or_else(|| Secret::new(format!("hvs.{}", rng.base62(DRAWN_LENGTH))));
+        let name = storage_name(&token);
+        if self.get(&name)?.is_some() {
+            return Err(Error::bad_request("cannot create a token with a duplicate ID"));
+        }
+        entry.accessor = rng.base62(DRAWN_LENGTH);
+        self.file(&name, &mut entry)?;
+        self.scope.put(&accessor_key(&entry.accessor), &name)?;
+        if !entry.parent.is_empty() {
+            self.scope.put(&child_key(&entry.parent, &name), &())?;
+        }
+        if !entry.mount_accessor.is_empty() {
+            self.scope.put(&mount_key(&entry.mount_accessor, &name), &())?;
+        }
+        self.update(&name, &entry)?;
         Ok((token, entry))
     }
 
-    /// Children first, so that none outlives what it stands on. What is not there is no error.
+    /// Lets a token live until `ttl` seconds from now. Its filing stays where it is unless that
+    /// would be too late: it is filed again when its turn comes.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn revoke(&mut self, name: &str) -> Result<(), Error> {
-        let mut open = vec![name.to_owned()];
-        while let Some(name) = open.pop() {
-            for child in self.scope.list(&format!("token/parent/{name}"))? {
-                self.scope.delete(&format!("token/parent/{name}/{child}"))?;
-                open.push(child);
-            }
-            let Some(entry) = self.get(&name)? else {
-                continue;
-            };
-            self.scope.delete(&id_key(&name))?;
-            self.scope.delete(&format!("token/accessor/{}", entry.accessor))?;
-            if !entry.parent.is_empty() {
-                self.scope.delete(&format!("token/parent/{}/{name}", entry.parent))?;
-            }
+    pub fn extend(
+        &mut self,
+        name: &str,
+        entry: &TokenEntry,
+        ttl: u64,
+        now: Timestamp,
+    ) -> Result<TokenEntry, Error> {
+        let mut entry = entry.clone();
+        let expires = now.plus(Duration::from_secs(ttl));
+        entry.ttl_renewed = ttl;
+        entry.expires = Some(expires);
+        entry.last_renewal = Some(now);
+        if entry.filed == 0 || minute_after(expires) < entry.filed {
+            self.file(name, &mut entry)?;
         }
-        Ok(())
+        self.update(name, &entry)?;
+        Ok(entry)
     }
 
     /// # Errors
     /// Where the entry cannot be serialized.
     pub fn update(&mut self, name: &str, entry: &TokenEntry) -> Result<(), Error> {
         self.scope.put(&id_key(name), entry)
+    }
+
+    /// From now on no token that this auth mount has made is good for anything. The mark stays:
+    /// its batch tokens, of which nothing is stored, are still around.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn disable_mount(&mut self, mount_accessor: &str) -> Result<(), Error> {
+        self.scope.put(&disabled_key(mount_accessor), &())
+    }
+
+    fn is_of_disabled_mount(&mut self, entry: &TokenEntry) -> Result<bool, Error> {
+        if entry.mount_accessor.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.scope.get_shared::<()>(&disabled_key(&entry.mount_accessor))?.is_some())
+    }
+
+    /// Files the expiry, once: an older filing is taken away.
+    fn file(&mut self, name: &str, entry: &mut TokenEntry) -> Result<(), Error> {
+        let id = expiry_id(name);
+        let mut expiry = Expiry::new(self.scope);
+        if entry.filed > 0 {
+            expiry.unfile(&id, entry.filed)?;
+        }
+        entry.filed = match entry.expires {
+            Some(expires) => expiry.file(&id, expires, Filing::default())?,
+            None => 0,
+        };
+        Ok(())
     }
 }
 
@@ -169,9 +307,16 @@ impl TokenEntry {
         self.parent.is_empty()
     }
 
-    /// Neither expired nor used up.
+    /// Neither expired, nor used up, nor revoked; what it stands on is not asked.
     pub fn is_valid(&self, now: Timestamp) -> bool {
-        self.num_uses >= 0 && self.expires.is_none_or(|expires| now < expires)
+        self.revoked.is_none()
+            && self.num_uses >= 0
+            && self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// Seconds left, rounded; 0 where it never expires.
+    pub fn ttl_left(&self, now: Timestamp) -> u64 {
+        self.expires.map_or(0, |expires| (expires.0.saturating_sub(now.0) + 500) / 1000)
     }
 }
 
@@ -186,6 +331,50 @@ pub fn storage_name(token: &Secret<String>) -> String {
     name
 }
 
-fn id_key(name: &str) -> String {
+pub(super) fn id_key(name: &str) -> String {
     format!("token/id/{name}")
 }
+
+pub(super) fn accessor_key(accessor: &str) -> String {
+    format!("{ACCESSORS}/{accessor}")
+}
+
+pub(super) fn children_directory(parent: &str) -> String {
+    format!("token/parent/{parent}")
+}
+
+pub(super) fn child_key(parent: &str, name: &str) -> String {
+    format!("{}/{}/{name}", children_directory(parent), bucket(name))
+}
+
+pub(super) fn mount_directory(mount_accessor: &str) -> String {
+    format!("token/mount/{mount_accessor}")
+}
+
+pub(super) fn mount_key(mount_accessor: &str, name: &str) -> String {
+    format!("{}/{}/{name}", mount_directory(mount_accessor), bucket(name))
+}
+
+pub(super) fn expiry_id(name: &str) -> String {
+    format!("{EXPIRY_KIND}{name}")
+}
+
+fn disabled_key(mount_accessor: &str) -> String {
+    format!("token/disabled-mount/{mount_accessor}")
+}
+
+/// Children and a mount's tokens may be a million: 256 directories keep each listing short.
+fn bucket(name: &str) -> &str {
+    name.get(1..3).unwrap_or_default()
+}
+
+const ACCESSORS: &str = "token/accessor";
+
+/// What the filings of tokens begin with.
+pub const EXPIRY_KIND: &str = "token.";
+
+/// Of tokens and accessors: 142 bits.
+const DRAWN_LENGTH: usize = 24;
+
+/// Each use of a token looks at all its ancestors.
+const DEPTH_MAX: u32 = 256;

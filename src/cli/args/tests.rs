@@ -18,6 +18,19 @@ fn single_dashes_become_double() {
     }
 }
 
+#[test]
+fn help_is_written_with_single_dashes() {
+    for (given, wanted) in [
+        ("  -h, --help  Print help", "  -h, -help  Print help"),
+        ("unexpected argument '--x' found", "unexpected argument '-x' found"),
+        ("--tls-skip-verify[=<BOOL>]  Trust", "-tls-skip-verify           Trust"),
+        ("use '-- --x'", "use '-- -x'"),
+        ("a--b ---c", "a--b ---c"),
+    ] {
+        assert_eq!(with_single_dashes(given), wanted);
+    }
+}
+
 #[derive(Parser)]
 struct Sample {
     #[arg(long)]

@@ -19,6 +19,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
     session.refuse_raw()?;
+    let is_detailed = session.is_detailed(args.detailed);
     let failed = |error| Failure::during("Error listing audits", error);
     let response = session.client()?.send(&Request::new(GET, "sys/audit")).await.map_err(failed)?;
     let devices = mount::mounts(&response.envelope().map_err(failed)?.unwrap_or_default());
@@ -30,13 +31,13 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
         return Err(Failure::silent(REMOTE));
     }
     let mut header = vec!["Path", "Type", "Description"];
-    if args.detailed {
+    if is_detailed {
         header.extend(["Replication", "Options"]);
     }
     let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
     for (path, device) in &devices {
         let mut row = vec![path.clone(), cell(device, "type"), cell(device, "description")];
-        if args.detailed {
+        if is_detailed {
             let is_local = device.get("local") == Some(&Value::Bool(true));
             row.push(if is_local { "local" } else { "replicated" }.to_owned());
             row.push(options(device));

@@ -17,12 +17,13 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
     session.refuse_raw()?;
+    let is_detailed = session.is_detailed(args.detailed);
     let failed = |error| Failure::during("Error listing enabled authentications", error);
     let response = session.client()?.send(&Request::new(GET, "sys/auth")).await.map_err(failed)?;
     let mounts = mount::mounts(&response.envelope().map_err(failed)?.unwrap_or_default());
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let mut rows: Vec<Vec<String>> = Vec::new();
-    if args.detailed {
+    if is_detailed {
         let mut header =
             owned(&["Path", "Plugin", "Accessor", "Default TTL", "Max TTL", "Token Type"]);
         header.extend(owned(&LAST_COLUMNS));
@@ -32,7 +33,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     }
     for (path, mount) in &mounts {
         let mut row = vec![path.clone(), cell(mount, "type"), cell(mount, "accessor")];
-        if args.detailed {
+        if is_detailed {
             row.push(ttl_cell(mount, "default_lease_ttl"));
             row.push(ttl_cell(mount, "max_lease_ttl"));
             row.push(config_cell(mount, "token_type"));

@@ -1,9 +1,8 @@
 //! `operator init`
 
-use std::fs;
-
 use serde_json::{Map, Value, json};
 
+use super::given::pgp_keys;
 use crate::cli::failure::{Failure, LOCAL, REMOTE};
 use crate::cli::format::Format;
 use crate::cli::go_text;
@@ -21,10 +20,10 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     status: bool,
     /// How many unseal keys to make.
-    #[arg(long, short = 'n', default_value_t = 5)]
+    #[arg(long, visible_alias = "n", default_value_t = 5)]
     key_shares: u32,
     /// How many of them unseal the server.
-    #[arg(long, short = 't', default_value_t = 3)]
+    #[arg(long, visible_alias = "t", default_value_t = 3)]
     key_threshold: u32,
     /// PGP keys to encrypt the unseal keys for: files, or `keybase:` names.
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
@@ -111,25 +110,6 @@ fn body(args: &Args, opens_itself: bool) -> Result<Map<String, Value>, Failure> 
         body.insert("root_token_pgp_key".into(), json!(keys.first()));
     }
     Ok(body)
-}
-
-/// The files' contents in base64, as the server takes them. Text in PGP's armour stays text.
-fn pgp_keys(files: &[String]) -> Result<Vec<String>, Failure> {
-    use base64::Engine as _;
-    let read = |file: &String| {
-        let path = file.strip_prefix('@').unwrap_or(file);
-        let bytes = fs::read(path)
-            .map_err(|error| Failure::local(format!("Error reading PGP key {path}: {error}")))?;
-        let text = String::from_utf8(bytes.clone()).ok().map(|text| text.trim().to_owned());
-        // A file may hold base64 already.
-        let is_base64 = |text: &String| {
-            base64::engine::general_purpose::STANDARD.decode(text).is_ok() && !text.is_empty()
-        };
-        Ok(text
-            .filter(is_base64)
-            .unwrap_or_else(|| base64::engine::general_purpose::STANDARD.encode(&bytes)))
-    };
-    files.iter().map(read).collect()
 }
 
 /// What the server made.

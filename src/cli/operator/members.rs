@@ -18,9 +18,19 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, _: &Args) -> Resu
     let nodes = envelope.data().and_then(|data| data.get("nodes")).and_then(Value::as_array);
     let nodes: &[Value] = nodes.map(Vec::as_slice).unwrap_or_default();
     let mut rows: Vec<Vec<String>> = vec![COLUMNS.map(|(title, _)| title.to_owned()).to_vec()];
-    rows.extend(nodes.iter().map(|node| COLUMNS.map(|(_, name)| cell(node, name)).to_vec()));
+    for node in nodes {
+        rows.push(COLUMNS.map(|(_, name)| whole_seconds(&cell(node, name))).to_vec());
+    }
     // As in Vault: JSON has the nodes below `Nodes`.
     session.print_table(&rows, &serde_json::json!({ "Nodes": nodes }))
+}
+
+/// RFC 3339 without parts of a second, for the column `Last Echo`; other text stays.
+fn whole_seconds(text: &str) -> String {
+    match (text.split_once('.'), text.strip_suffix('Z')) {
+        (Some((time, _)), Some(_)) if time.contains('T') => format!("{time}Z"),
+        _ => text.to_owned(),
+    }
 }
 
 const COLUMNS: [(&str, &str); 7] = [

@@ -1,9 +1,12 @@
 //! `operator`
 
+mod generate_root;
+mod given;
 mod init;
 mod key_status;
 mod members;
 mod raft;
+mod rekey;
 mod rotate;
 mod seal;
 mod step_down;
@@ -22,6 +25,8 @@ pub(super) enum Command {
     Members(members::Args),
     KeyStatus(key_status::Args),
     Rotate(rotate::Args),
+    GenerateRoot(generate_root::Args),
+    Rekey(rekey::Args),
     #[command(subcommand)]
     Raft(raft::Command),
 }
@@ -35,6 +40,8 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::Members(args) => members::run(session, &args).await,
         Command::KeyStatus(args) => key_status::run(session, &args).await,
         Command::Rotate(args) => rotate::run(session, &args).await,
+        Command::GenerateRoot(args) => generate_root::run(session, &args).await,
+        Command::Rekey(args) => rekey::run(session, &args).await,
         Command::Raft(command) => raft::run(session, command).await,
     }
 }

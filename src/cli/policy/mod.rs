@@ -1,6 +1,7 @@
 //! `policy`
 
 mod delete;
+mod fmt;
 mod list;
 mod read;
 mod write;
@@ -15,6 +16,7 @@ pub(super) enum Command {
     Read(read::Args),
     Write(write::Args),
     Delete(delete::Args),
+    Fmt(fmt::Args),
 }
 
 pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
@@ -23,6 +25,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::Read(args) => read::run(session, &args).await,
         Command::Write(args) => write::run(session, &args).await,
         Command::Delete(args) => delete::run(session, &args).await,
+        Command::Fmt(args) => fmt::run(session, &args),
     }
 }
 

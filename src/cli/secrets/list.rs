@@ -17,13 +17,14 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
     session.refuse_raw()?;
+    let is_detailed = session.is_detailed(args.detailed);
     let failed = |error| Failure::during("Error listing secrets engines", error);
     let response =
         session.client()?.send(&Request::new(GET, "sys/mounts")).await.map_err(failed)?;
     let mounts = mount::mounts(&response.envelope().map_err(failed)?.unwrap_or_default());
     let mut rows: Vec<Vec<String>> = Vec::new();
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    if args.detailed {
+    if is_detailed {
         let mut header =
             owned(&["Path", "Plugin", "Accessor", "Default TTL", "Max TTL", "Force No Cache"]);
         header.extend(owned(&LAST_COLUMNS));
@@ -34,7 +35,7 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     for (path, mount) in &mounts {
         let kind = cell(mount, "type");
         let accessor = cell(mount, "accessor");
-        if !args.detailed {
+        if !is_detailed {
             rows.push(vec![path.clone(), kind, accessor, cell(mount, "description")]);
             continue;
         }

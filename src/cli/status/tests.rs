@@ -24,7 +24,7 @@ fn a_sealed_server_shows_its_progress() {
          Version            1.19.0\n\
          Build Date         2026-01-01T00:00:00Z\n\
          Storage Type       raft\n\
-         HA Enabled         false"
+         HA Enabled         true"
     );
 }
 

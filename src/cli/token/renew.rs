@@ -16,7 +16,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     accessor: bool,
     /// How long from now; the server may shorten it.
-    #[arg(long, short = 'i', value_name = "DURATION", value_parser = args::seconds)]
+    #[arg(long, visible_alias = "i", value_name = "DURATION", value_parser = args::seconds)]
     increment: Option<i64>,
 }
 

@@ -20,6 +20,18 @@ enum Statuses {
 }
 
 impl ResponseHeaders {
+    /// As they were written: `default`, `2xx` or `404`, and the headers for it.
+    pub fn scopes(&self) -> impl Iterator<Item = (String, &BTreeMap<String, String>)> {
+        self.0.iter().map(|(statuses, headers)| {
+            let scope = match statuses {
+                Statuses::All => "default".to_owned(),
+                Statuses::Class(digit) => format!("{digit}xx"),
+                Statuses::One(status) => status.to_string(),
+            };
+            (scope, headers)
+        })
+    }
+
     /// Names, in lower case, and values for a response of this status.
     pub fn for_status(&self, status: u16) -> BTreeMap<&str, &str> {
         let fitting = self.0.iter().filter(|(statuses, _)| match statuses {

@@ -25,7 +25,7 @@ fn the_page_of_a_key_is_locked_and_left_out_of_core_dumps() {
     let flags = flags_of(key.expose().as_ptr() as usize);
     // proc_pid_smaps(5): `dd` is "do not include area into core dump", `lo` is "pages are locked".
     assert!(flags.contains(&"dd".to_owned()), "{flags:?}");
-    assert_eq!(flags.contains(&"lo".to_owned()), memory_is_locked(), "{flags:?}");
+    assert!(flags.contains(&"lo".to_owned()) || !memory_is_locked(), "{flags:?}");
 }
 
 #[test]

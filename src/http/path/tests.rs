@@ -54,3 +54,25 @@ fn queries_decode_in_order() {
     assert_eq!(pairs("a=%f"), None);
     assert_eq!(decode("%2B+"), Some("++".to_owned()));
 }
+
+proptest::proptest! {
+    /// Letting either check of segments pass (before or after decoding) makes this fail.
+    #[test]
+    fn no_path_reaches_the_handler_with_segments_that_mean_something_else(
+        raw in "(/|\\.|\\.\\.|%2e|%2E%2e|%2f|a|%61|v1|/v1/){0,12}",
+    ) {
+        let raw = format!("/{raw}");
+        match route(&raw, Printable::Only) {
+            Route::Api(path) => {
+                let whole = format!("/v1/{path}");
+                let empty = whole.contains("//");
+                assert!(!empty && !whole.split('/').any(|segment| segment == "." || segment == ".."), "{raw}");
+            }
+            Route::Redirect(location) => {
+                assert!(location.starts_with('/') && !location.starts_with("//"), "{raw}");
+                assert!(!matches!(route(&location, Printable::Only), Route::Redirect(_)) || location.contains('%'), "{raw}");
+            }
+            Route::Refused(_) | Route::Robots | Route::Unknown => {}
+        }
+    }
+}

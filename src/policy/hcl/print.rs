@@ -44,10 +44,6 @@ fn print_item(out: &mut String, item: &Item, depth: usize, width: usize) {
     }
     out.push(' ');
     print_node(out, &item.node, depth);
-    if is_heredoc(&item.node) && item.style.trailing.is_some() {
-        out.push('\n');
-        indent(out, depth);
-    }
     finish(out, &item.style);
 }
 
@@ -91,7 +87,7 @@ fn print_list(out: &mut String, list: &List, depth: usize) {
         print_comments(out, &style.comments, depth + 1);
         indent(out, depth + 1);
         print_node(out, node, depth + 1);
-        if is_heredoc(node) {
+        if node.is_heredoc() {
             // The end of a heredoc must stand alone on its line.
             out.push('\n');
             indent(out, depth + 1);
@@ -130,7 +126,7 @@ fn parts(before: &Item, item: &Item) -> bool {
 /// Takes more than one line.
 fn is_long(item: &Item) -> bool {
     match &item.node {
-        Node::Scalar(_) => is_heredoc(&item.node),
+        Node::Scalar(_) => item.node.is_heredoc(),
         Node::List(list) => !list_is_short(list),
         Node::Object(body) => {
             item.keys.len() > 1 || !body.items.is_empty() || !body.comments.is_empty()
@@ -141,17 +137,13 @@ fn is_long(item: &Item) -> bool {
 fn list_is_short(list: &List) -> bool {
     let plain = |element: &Element| {
         let short = match &element.node {
-            Node::Scalar(_) => !is_heredoc(&element.node),
+            Node::Scalar(_) => !element.node.is_heredoc(),
             Node::List(list) => list_is_short(list),
             Node::Object(body) => body.items.is_empty() && body.comments.is_empty(),
         };
         short && element.style.comments.is_empty() && element.style.trailing.is_none()
     };
     !list.spread && list.comments.is_empty() && list.elements.iter().all(plain)
-}
-
-fn is_heredoc(node: &Node) -> bool {
-    matches!(node, Node::Scalar(Scalar { raw: Some(raw), .. }) if raw.starts_with('<'))
 }
 
 fn key_width(item: &Item) -> usize {

@@ -146,6 +146,14 @@ path "empty" {}
 }
 
 #[test]
+fn nothing_is_printed_on_the_line_that_ends_a_heredoc() {
+    let text = "path \"a\" {\n  comment = <<EOF\na\nEOF\n, /* b */ policy = \"read\"\n}\n";
+    let expected = "path \"a\" {\n  comment = <<EOF\na\nEOF\n\n  /* b */\n  policy = \"read\"\n}\n";
+    assert_eq!(print(&parse(text).unwrap()), expected);
+    assert_eq!(print(&parse(expected).unwrap()), expected);
+}
+
+#[test]
 fn strings_from_json_are_quoted_for_hcl() {
     for text in ["a\"b\\c\n\u{1}", "${a}", "${\"", "$", "%{a}", "é😀"] {
         let body = parse(&json!({"x": [text], text: 1}).to_string()).unwrap();

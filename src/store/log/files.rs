@@ -117,16 +117,16 @@ impl Files {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let mut condemned = std::mem::take(&mut self.state().condemned);
         if !condemned.is_empty() {
-            if !self.has_spare()
-                && let Some(spare) = self.reuse(&mut condemned)?
-            {
-                self.state().spare = Some(spare);
-            }
+            let reused = if self.has_spare() { None } else { self.reuse(&mut condemned)? };
             for number in condemned {
                 let path = self.path(number);
                 self.vfs.unlink(&path).map_err(Error::io("delete", &path))?;
             }
+            // Before it is written to: were its new name lost, it would be a damaged segment.
             self.sync_folder()?;
+            if let Some(spare) = reused {
+                self.state().spare = Some(spare);
+            }
         }
         if !self.has_spare() {
             let spare = self.make_spare()?;
@@ -152,8 +152,6 @@ impl Files {
         }
         let path = self.next_spare_path();
         self.vfs.rename(&from, &path).map_err(Error::io("rename to", &path))?;
-        // Before it is written to: were the rename lost, it would be a damaged segment.
-        self.sync_folder()?;
         Ok(Some(Spare { file, path }))
     }
 

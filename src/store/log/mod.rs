@@ -272,27 +272,45 @@ impl Core {
     fn step(&self) -> bool {
         let mut commands = {
             let idle = |queue: &mut Queue| !queue.has_work() && !queue.closing;
-            let queue = self.work.wait_while(self.queue(), idle);
-            let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.work.wait_timeout_while(self.queue(), MARK_PERIOD, idle);
+            let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             if queue.failure.is_some() {
                 return false;
+            }
+            if waited.timed_out() {
+                drop(queue);
+                return self.mark();
             }
             queue.take()
         };
         self.room.notify_all();
-        let closing = commands.is_empty();
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = if closing {
-            writer.close()
-        } else {
-            writer.write(&mut commands, &|placements| self.on_flushed(placements))
-        };
-        if let Err(error) = result {
-            self.fail(&error);
+        if commands.is_empty() {
+            self.mark();
             return false;
         }
+        let written = self.writer().write(&mut commands, &|flushed| self.on_flushed(flushed));
         self.care.notify_one();
-        !closing
+        self.went_well(&written)
+    }
+
+    /// When nothing more comes for a while, and at the end: says on disk what is synced, so that
+    /// damage to it is known as such, and how far entries are committed.
+    fn mark(&self) -> bool {
+        let mut commands = self.queue().take_mark();
+        let mut writer = self.writer();
+        let written = writer
+            .write(&mut commands, &|flushed| self.on_flushed(flushed))
+            .and_then(|()| writer.mark());
+        drop(writer);
+        self.went_well(&written)
+    }
+
+    fn went_well(&self, written: &Result<(), Error>) -> bool {
+        written.as_ref().inspect_err(|error| self.fail(error)).is_ok()
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Before the callbacks run, so that whoever they wake finds it so.
@@ -478,6 +496,7 @@ impl Drop for Threads {
 }
 
 const CARE_PERIOD: Duration = Duration::from_secs(1);
+const MARK_PERIOD: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

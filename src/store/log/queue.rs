@@ -138,18 +138,21 @@ impl Queue {
         !self.commands.is_empty()
     }
 
-    /// What the writer is to write next; empty where nothing but closing is left.
+    /// What the writer is to write next; empty where there is nothing.
     pub(super) fn take(&mut self) -> VecDeque<Command> {
         let mut taken = std::mem::take(&mut self.commands);
         self.bytes = 0;
-        if self.committed_waits
-            && let Some(committed) = self.committed
-            && (self.closing || !taken.is_empty())
-        {
-            self.committed_waits = false;
-            taken.push_back(Command::Committed(committed));
+        if !taken.is_empty() {
+            taken.append(&mut self.take_mark());
         }
         taken
+    }
+
+    /// How far entries are committed, where that is not in the stream; after all that was taken.
+    pub(super) fn take_mark(&mut self) -> VecDeque<Command> {
+        // What is queued has to come first: it goes with that.
+        let ready = self.commands.is_empty() && std::mem::take(&mut self.committed_waits);
+        self.committed.filter(|_| ready).map(Command::Committed).into_iter().collect()
     }
 
     /// As far as both the caller has purged and a checkpoint goes.

@@ -359,6 +359,32 @@ fn damage_to_what_was_synced_refuses_to_open() {
 }
 
 #[test]
+fn last_batch_of_a_log_that_was_idle_is_known_to_be_damaged() {
+    for (marked, cut) in [(false, true), (true, false)] {
+        let model = Model::default();
+        let log = open(&model).unwrap();
+        append(&log, vec![entry(1, 100), entry(2, 100)]);
+        log.save_committed(id(2));
+        if marked {
+            assert!(log.0.core.mark());
+            let calls = model.calls().len();
+            assert!(log.0.core.mark());
+            assert_eq!(model.calls().len(), calls, "one mark is enough");
+        }
+        let killed = model.after_kill();
+        assert_eq!(open(&killed).unwrap().read_committed(), marked.then_some(id(2)));
+        killed.change(&folder().join(&segments(&killed)[0]), |bytes| {
+            let at = bytes.windows(100).position(|bytes| bytes == [2; 100]).unwrap();
+            bytes[at] ^= 1;
+        });
+        match open(&killed) {
+            Ok(log) => assert!(cut && log.state().last.is_none(), "marked: {marked}"),
+            Err(error) => assert!(!cut, "marked: {marked}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn missing_segment_refuses_to_open() {
     for missing in 0..3 {
         let model = Model::default();

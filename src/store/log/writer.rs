@@ -51,6 +51,8 @@ pub(super) struct Writer {
     carried: Carried,
     /// The highest index that each segment has held.
     highest: BTreeMap<u64, Option<u64>>,
+    /// The last batch is a mark.
+    marked: bool,
 }
 
 /// What each segment repeats at its beginning, as of the stream.
@@ -88,6 +90,7 @@ impl Writer {
                 committed: recovered.committed,
             },
             highest: recovered.highest.clone(),
+            marked: false,
         })
     }
 
@@ -107,6 +110,7 @@ impl Writer {
             callbacks: Vec::new(),
             carried,
             highest: BTreeMap::from([(1, None)]),
+            marked: false,
         })
     }
 
@@ -133,9 +137,15 @@ impl Writer {
         result
     }
 
-    /// Marks all that was written as synced, so that damage to it will be known as such.
-    pub(super) fn close(&mut self) -> Result<(), Error> {
-        if self.fits(0) { self.write_batch() } else { Ok(()) }
+    /// Writes a batch without records where the last one has any: it says that all before it is
+    /// synced.
+    pub(super) fn mark(&mut self) -> Result<(), Error> {
+        if self.marked || !self.fits(0) {
+            return Ok(());
+        }
+        self.write_batch()?;
+        self.marked = true;
+        Ok(())
     }
 
     fn write_all(
@@ -243,6 +253,7 @@ impl Writer {
         self.file.fdatasync().map_err(Error::io("sync", &path))?;
         self.end.offset += bytes.len() as u32;
         self.number += 1;
+        self.marked = false;
         self.batch.clear();
         Ok(())
     }

@@ -13,9 +13,10 @@ mod place;
 mod sled;
 mod snapshot;
 mod table;
+mod view;
 
 pub use place::Kind;
-pub use snapshot::{SnapshotInfo, inspect};
+pub use snapshot::{SnapshotInfo, inspect, verify};
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -23,20 +24,13 @@ use std::sync::{RwLockWriteGuard, atomic::AtomicBool, atomic::Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
-use self::overlay::{Overlay, decode};
+use self::overlay::Overlay;
 use self::place::Place;
-use self::table::{
-    Directories, RawKey, Records, System, TABLES_FIRST, TABLES_LAST, Table, directory_range,
-};
+use self::table::RawKey;
 use super::apply::{Effects, apply};
 use super::{EntryId, Error, Watermark};
-use crate::clock::Timestamp;
-use crate::record::{
-    Applied, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory, StoredKey,
-    SystemKey, View, ViewError,
-};
+use crate::record::{Applied, Leadership, SealedBatch, ViewError};
 
 /// Told of each entry up to which the state would survive a power cut without the log: the log
 /// may be purged so far. Called on any of the state's threads; may not call the state.
@@ -247,31 +241,6 @@ impl State {
     }
 }
 
-impl View for State {
-    fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError> {
-        self.0.shared.get(key)
-    }
-
-    fn list(
-        &self,
-        directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
-        self.0.shared.list(directory)
-    }
-
-    fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
-        self.0.shared.directory(directory)
-    }
-
-    fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
-        self.0.shared.system(key)
-    }
-
-    fn time(&self) -> Result<Timestamp, ViewError> {
-        self.0.shared.time()
-    }
-}
-
 /// The state without its thread.
 ///
 /// Locks are taken in the order of the fields: `applier`, `committer`, `control`, `overlay`.
@@ -394,7 +363,7 @@ impl Shared {
     }
 
     fn install(&self, file: &Path) -> Result<SnapshotInfo, Error> {
-        let info = snapshot::verify(file)?;
+        let info = verify(file)?;
         let _applier = self.applier.lock().unwrap_or_else(PoisonError::into_inner);
         let _committer = self.committer();
         let (checkpoint, mark) = self.place.install(file)?;
@@ -405,52 +374,6 @@ impl Shared {
         self.place.clean();
         (self.on_durable)(info.applied);
         Ok(info)
-    }
-
-    fn hash(&self) -> Result<[u8; 32], Error> {
-        let overlay = self.read();
-        let checkpoint = overlay.checkpoint.clone();
-        let point = checkpoint.point()?;
-        let mut changes = overlay.changes();
-        let mark = overlay.mark.clone();
-        drop(overlay);
-        let mut hash = Sha256::new();
-        let mut add = |key: &[u8], value: &[u8]| {
-            hash.update((key.len() as u64).to_le_bytes());
-            hash.update(key);
-            hash.update((value.len() as u64).to_le_bytes());
-            hash.update(value);
-        };
-        add(RawKey::mark().as_slice(), &mark.encode());
-        point.scan(&TABLES_FIRST, &TABLES_LAST, &mut |key, value| {
-            while let Some(change) = changes.first_entry()
-                && change.key() < key
-            {
-                let (key, value) = change.remove_entry();
-                value.iter().for_each(|value| add(&key, value));
-            }
-            match changes.remove(key) {
-                Some(changed) => changed.iter().for_each(|value| add(key, value)),
-                None => add(key, value),
-            }
-            Ok(())
-        })?;
-        for (key, value) in changes {
-            value.iter().for_each(|value| add(&key, value));
-        }
-        Ok(hash.finalize().into())
-    }
-
-    fn look_up<T: Table>(&self, key: &T::Key) -> Result<Option<T::Value>, ViewError> {
-        let checkpoint = {
-            let overlay = self.read();
-            if let Some(found) = overlay.look_up::<T>(key) {
-                return Ok(found);
-            }
-            overlay.checkpoint.clone()
-        };
-        let value = checkpoint.get(T::key(key).as_slice()).map_err(unreadable)?;
-        decode::<T>(value).map_err(unreadable)
     }
 
     fn fail(&self, error: &Error) {
@@ -474,69 +397,6 @@ impl Shared {
 
     fn write(&self) -> RwLockWriteGuard<'_, Overlay> {
         self.overlay.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl View for Shared {
-    fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError> {
-        self.look_up::<Records>(key)
-    }
-
-    fn list(
-        &self,
-        directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
-        let (first, last) = directory_range(directory);
-        // While the lock is held the layers stand still, and a layer is dropped only under it,
-        // after its commit: layers and point together are one point.
-        let overlay = self.read();
-        let checkpoint = overlay.checkpoint.clone();
-        let point = checkpoint.point().map_err(unreadable)?;
-        let mut changed = overlay.records((first, last));
-        let state = overlay.look_up::<Directories>(directory);
-        drop(overlay);
-        let state = match state {
-            Some(found) => found,
-            None => {
-                let value = point.get(Directories::key(directory).as_slice());
-                value.and_then(decode::<Directories>).map_err(unreadable)?
-            }
-        };
-        let mut found = Vec::new();
-        let [first, last] = [first, last].map(|bound| Records::key(&bound));
-        let scanned = point.scan(first.as_slice(), last.as_slice(), &mut |key, value| {
-            let key = key.get(1..).and_then(|key| key.try_into().ok()).map(StoredKey);
-            let key = key.ok_or_else(|| Error::Database("a stored key is damaged".to_owned()))?;
-            while let Some(change) = changed.first_entry()
-                && *change.key() < key
-            {
-                let (key, record) = change.remove_entry();
-                found.extend(record.map(|record| (key, record)));
-            }
-            let record = match changed.remove(&key) {
-                Some(record) => record,
-                None => decode::<Records>(Some(Bytes::copy_from_slice(value)))?,
-            };
-            found.extend(record.map(|record| (key, record)));
-            Ok(())
-        });
-        scanned.map_err(unreadable)?;
-        let rest = changed.into_iter().filter_map(|(key, record)| Some((key, record?)));
-        found.extend(rest);
-        Ok((state.unwrap_or(Directory::ABSENT), found))
-    }
-
-    fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
-        let found = self.look_up::<Directories>(directory)?;
-        Ok(found.unwrap_or(Directory::ABSENT))
-    }
-
-    fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
-        self.look_up::<System>(&key)
-    }
-
-    fn time(&self) -> Result<Timestamp, ViewError> {
-        Ok(self.read().mark.time)
     }
 }
 

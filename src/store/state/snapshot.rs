@@ -38,7 +38,8 @@ pub struct SnapshotInfo {
     pub sha256: [u8; 32],
 }
 
-/// What the file says of itself; that its contents are whole is checked when it is installed.
+/// What the file says of itself; that its contents are whole is for [`verify`] to find, which
+/// every installation does.
 ///
 /// # Errors
 /// Where it is no snapshot, or a newer program's.
@@ -64,7 +65,7 @@ pub fn inspect(file: &Path) -> Result<SnapshotInfo, Error> {
 ///
 /// # Errors
 /// Where one is wrong, or the file is a newer program's.
-pub(super) fn verify(file: &Path) -> Result<SnapshotInfo, Error> {
+pub fn verify(file: &Path) -> Result<SnapshotInfo, Error> {
     read(file, &mut |_, _| Ok(()))
 }
 

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::record::{Ciphertext, Header, Write};
+use crate::clock::Timestamp;
+use crate::record::{Ciphertext, Header, Revision, StoredKey, SystemKey, View as _, Write};
 
 const LEADERSHIP: Leadership = Leadership { term: 2, node: 7 };
 
@@ -115,6 +116,10 @@ fn checkpoint_never_goes_beyond_what_the_log_has_flushed() {
     }
     let waiting = state.clone();
     let waiting = thread::spawn(move || waiting.checkpoint().unwrap());
+    while flushed.waiting() == 0 {
+        assert!(!waiting.is_finished(), "it did not wait for the log");
+        thread::yield_now();
+    }
     // It goes on being read and written meanwhile.
     put(&state, 5, key(1, 2), b"newer");
     assert_eq!(state.get(&key(1, 2)).unwrap().unwrap().revision, Revision(5));

@@ -76,6 +76,20 @@ impl Model {
         self.disk().power_until = Some(calls);
     }
 
+    /// As after `kill -9`: what was written is there, synced or not.
+    pub(crate) fn after_kill(&self) -> Self {
+        let disk = self.disk();
+        let left = Disk {
+            files: disk.files.clone(),
+            names: disk.names.clone(),
+            synced_names: disk.synced_names.clone(),
+            renames: disk.renames.clone(),
+            inodes: disk.inodes,
+            ..Disk::default()
+        };
+        Self(Arc::new(Mutex::new(left)))
+    }
+
     /// Makes each such call fail, where the file's name begins so.
     pub(crate) fn fail(&self, call: Call, prefix: &str, kind: io::ErrorKind) {
         self.disk().faults.push((call, prefix.to_owned(), kind));

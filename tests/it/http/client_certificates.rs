@@ -213,3 +213,23 @@ async fn where_they_are_required_they_are_judged() {
     files.write("clients.pem", "nonsense");
     assert!(server.listener.reload().is_err());
 }
+
+#[tokio::test]
+async fn no_session_is_resumed_where_certificates_are_judged() {
+    let files = Files::new();
+    let ca_file = files.write("clients.pem", &files.authority.pem());
+    for (rule, resumes) in
+        [(ClientCertificates::Ask, true), (ClientCertificates::Require { ca_file }, false)]
+    {
+        let server = files.server(|tls| tls.client_certificates = rule.clone()).await;
+        for version in BOTH {
+            // Clones share their sessions.
+            let config = files.client(version, Some(own(&files.authority)));
+            let first = ask(&server, config.clone()).await.unwrap();
+            assert_eq!(first["resumed"], false);
+            let second = ask(&server, config).await.unwrap();
+            assert_eq!(second["resumed"], resumes, "{rule:?} {version:?}");
+            assert_eq!(second["certificates"], first["certificates"]);
+        }
+    }
+}

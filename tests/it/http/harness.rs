@@ -5,11 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use strongroom::clock::SystemClock;
 use strongroom::http::{
-    Address, Answer, BodyRule, BoundAddress, Handler, Listener, ListenerSettings, Upload,
+    Address, Answer, BodyRule, BoundAddress, Download, Handler, Listener, ListenerSettings, Upload,
 };
 use strongroom::request::{Error, Reply, Request};
 use strongroom::rng::SystemRng;
@@ -42,7 +44,16 @@ impl Handler for Echo {
                     answer.redirect = Some("https://leader:8200/v1/redirect".to_owned());
                     return answer;
                 }
-                "upload" => received(upload).await,
+                "upload" | "ocsp" => received(upload).await,
+                "download" => {
+                    let mut answer = Answer::from(Ok(Reply::default()));
+                    let chunks = ["a,", "b"].map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
+                    answer.download = Some(Download {
+                        content_type: "application/gzip".to_owned(),
+                        chunks: stream::iter(chunks).boxed(),
+                    });
+                    return answer;
+                }
                 "wait" => {
                     let _ = events.send("begun");
                     let _permit = gate.acquire().await;

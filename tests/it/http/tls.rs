@@ -107,17 +107,22 @@ impl Files {
 
 /// One request over TLS: what the handler was asked, or why not.
 pub(super) async fn ask(server: &Server, config: ClientConfig) -> Result<Value, String> {
-    let (_, text) = exchange(server, config).await?;
-    let (_, body) = text.split_once("\r\n\r\n").ok_or("no answer")?;
-    let body: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    Ok(body["data"].clone())
+    let exchanged = exchange(server, config).await?;
+    let (_, body) = exchanged.text.split_once("\r\n\r\n").ok_or("no answer")?;
+    let mut body: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let mut told = body["data"].take();
+    told["resumed"] = Value::from(exchanged.resumed);
+    Ok(told)
 }
 
-/// The server's certificate, and what it answered.
-async fn exchange(
-    server: &Server,
-    config: ClientConfig,
-) -> Result<(CertificateDer<'static>, String), String> {
+/// What came of a connection.
+struct Exchanged {
+    certificate: CertificateDer<'static>,
+    resumed: bool,
+    text: String,
+}
+
+async fn exchange(server: &Server, config: ClientConfig) -> Result<Exchanged, String> {
     let stream = TcpStream::connect(server.address()).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = TlsConnector::from(Arc::new(config))
@@ -130,7 +135,8 @@ async fn exchange(
     let mut text = String::new();
     // In TLS 1.3 the server refuses only after the client has finished its handshake.
     stream.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
-    Ok((certificate, text))
+    let resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    Ok(Exchanged { certificate, resumed, text })
 }
 
 #[tokio::test]
@@ -213,7 +219,7 @@ async fn a_reload_takes_a_new_pair_and_refuses_a_bad_one() {
     let server = files.server(|_| {}).await;
     let serves = async || {
         let config = files.client(&rustls::version::TLS13, None);
-        exchange(&server, config).await.unwrap().0
+        exchange(&server, config).await.unwrap().certificate
     };
     let tls = server.listener.tls().unwrap();
     let first = serves().await;

@@ -1,9 +1,10 @@
 //! What stands on the wire.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use strongroom::http::ResponseHeaders;
+use strongroom::http::{Cors, CorsPolicy, ResponseHeaders};
 
 use super::harness::Server;
 
@@ -134,5 +135,66 @@ async fn custom_headers_go_by_status() {
     for (scope, name) in [("default", "X-Vault-Token"), ("6xx", "a"), ("99", "a"), ("404", "a b")] {
         let result = ResponseHeaders::default().custom(scope, &one(name, "v"));
         assert!(result.is_err(), "{scope} {name}");
+    }
+}
+
+#[tokio::test]
+async fn scripts_of_allowed_sites_may_ask() {
+    let cors = Arc::new(Cors::default());
+    let own = Arc::clone(&cors);
+    let server = Server::start(|settings| settings.cors = own).await;
+    let asks = async |method: &str, path: &str, headers: &str| {
+        server.raw(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n")).await
+    };
+    let origin = "Origin: https://a.example";
+    let preflight = format!("{origin}\r\nAccess-Control-Request-Method: PUT");
+    assert_eq!(asks("OPTIONS", "/v1/a", &preflight).await.status, 400);
+    cors.set(CorsPolicy {
+        enabled: true,
+        allowed_origins: vec!["https://a.example".to_owned()],
+        allowed_headers: vec!["X-Vault-Token".to_owned()],
+    });
+    let response = asks("OPTIONS", "/v1/a", &preflight).await;
+    assert_eq!((response.status, response.body.as_str()), (200, ""));
+    assert_eq!(response.header("access-control-allow-headers"), Some("X-Vault-Token"));
+    // An error is readable by the script too.
+    for (path, status) in [("/v1/a", 200), ("/v1/denied", 403)] {
+        let response = asks("GET", path, origin).await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("access-control-allow-origin"), Some("https://a.example"));
+    }
+    let response = asks("GET", "/v1/a", "Origin: https://b.example").await;
+    assert_eq!(response.json(), json!({ "errors": ["origin not allowed"] }));
+}
+
+#[tokio::test]
+async fn a_download_is_sent_as_it_comes() {
+    let server = Server::start(|_| {}).await;
+    let mut client = server.connect();
+    let text = super::harness::blocking(move || {
+        client.send(b"GET /v1/download HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client.rest()
+    })
+    .await;
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    assert!(text.contains("content-type: application/gzip\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n2\r\na,\r\n1\r\nb\r\n0\r\n\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_parameters_is_handed_over_as_bytes() {
+    let server = Server::start(|settings| settings.body_bytes_max = Some(4)).await;
+    for (body, status) in [("[\x01{", 200), ("[\x01{}}", 413)] {
+        let length = body.len();
+        let response = server
+            .raw(format!(
+                "POST /v1/ocsp HTTP/1.1\r\nHost: x\r\nContent-Type: application/ocsp-request\r\n\
+                 Content-Length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+        assert_eq!(response.status, status, "{response:?}");
+        if status == 200 {
+            assert_eq!(response.json(), json!({ "bytes": 3 }));
+        }
     }
 }

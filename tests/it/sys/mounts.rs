@@ -93,6 +93,23 @@ fn tuning_reads_as_effective_seconds_and_refuses_what_does_not_fit() {
 }
 
 #[test]
+fn an_empty_time_to_live_stays_and_the_system_s_default_may_be_over_a_mount_s_maximum() {
+    let server = Server::new();
+    let tune = "sys/mounts/cubbyhole/tune";
+    for (params, default, max) in [
+        (json!({"max_lease_ttl": "3h"}), 2_764_800, 10_800),
+        (json!({"default_lease_ttl": "2h", "max_lease_ttl": ""}), 7200, 10_800),
+        (json!({"default_lease_ttl": "", "max_lease_ttl": "4h"}), 7200, 14_400),
+    ] {
+        server.write(tune, &params).unwrap();
+        let tuned = data(server.read(tune).unwrap());
+        let found = (&tuned["default_lease_ttl"], &tuned["max_lease_ttl"]);
+        assert_eq!(found, (&json!(default), &json!(max)), "{params}");
+    }
+    assert!(server.write(tune, &json!({"max_lease_ttl": "1h"})).is_err());
+}
+
+#[test]
 fn preflight_tells_the_mount_of_a_path_and_no_more_to_strangers() {
     let server = Server::new();
     let mount = data(server.read("sys/internal/ui/mounts/cubbyhole/a/b").unwrap());

@@ -61,6 +61,26 @@ fn power_cut_after_any_call_loses_nothing_acknowledged_and_leaves_no_half_batch(
 }
 
 #[test]
+fn what_is_found_after_a_kill_is_still_there_after_a_power_cut() {
+    for seed in 10..12 {
+        let steps = steps(&mut Dice(seed), &Expected::default(), 110);
+        let model = Model::default();
+        let whole = run(&model, &Expected::default(), &steps);
+        for cut in 0..=model.calls().len() {
+            let case = format!("seed {seed}, killed after {cut}");
+            let model = Model::default();
+            model.cut_power_after(cut);
+            let run = run(&model, &Expected::default(), &steps).cut_short(&whole);
+            let killed = model.after_kill();
+            let found = check(&killed, &run, &case);
+            let again = check(&killed.after_power_cut(Loss::Everything), &run, &case);
+            assert_eq!((found.vote, found.last), (again.vote, again.last), "{case}");
+            goes_on(&killed, &case);
+        }
+    }
+}
+
+#[test]
 fn power_cuts_one_after_the_other_lose_nothing_acknowledged() {
     for seed in 0..150 {
         let mut dice = Dice(seed << 32);

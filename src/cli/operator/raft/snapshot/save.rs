@@ -12,7 +12,7 @@ use crate::cli::failure::{Failure, REMOTE};
 use crate::cli::session::Session;
 use crate::client::{GET, Request};
 
-/// Save all data, encrypted as they are, to a file that must not exist yet
+/// Save all data, encrypted as they are, to a file
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
     file: PathBuf,
@@ -29,16 +29,18 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     let partial = partial_path(path);
     let result = receive(body, &partial).await;
     let result = match result {
-        // A link refuses to replace a file, which a rename would not.
-        Ok(()) => fs::hard_link(&partial, path).await.map_err(failed_here),
+        Ok(()) => fs::rename(&partial, path).await.map_err(failed_here),
         Err(failure) => Err(failure),
     };
-    // Left behind only where even that fails; the first failure says more.
-    drop(fs::remove_file(&partial).await);
+    if result.is_err() {
+        // There may be nothing to remove; the failure above says more.
+        drop(fs::remove_file(&partial).await);
+    }
     result
 }
 
-/// A snapshot that ends early must not be taken for a whole one, so it gets its name at the end.
+/// A snapshot that ends early must not be taken for a whole one, nor replace an older one: it gets
+/// its name at the end.
 fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");

@@ -1,0 +1,228 @@
+//! The end of tokens: of one, of all that hang on it, of all that a mount made.
+//!
+//! **Invariant:** a token that is revoked is good for nothing from that log entry on, and so is
+//! all that hangs on it, see [`TokenStore::is_live`]. What does not fit into one transaction is a
+//! job's to take away; until then the marked record keeps its name from being used again.
+
+use std::sync::Arc;
+
+use super::store::{
+    Revoked, TokenEntry, TokenStore, accessor_key, child_key, children_directory, expiry_id,
+    id_key, mount_directory, mount_key,
+};
+use crate::clock::Timestamp;
+use crate::expiry::{Expiry, Outcome};
+use crate::job::{Job, JobKind, delete_tree};
+use crate::request::Error;
+
+impl TokenStore<'_, '_> {
+    /// Children first. What is not there is no error.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn revoke(&mut self, name: &str) -> Result<(), Error> {
+        if !self.remove_tree(name, &mut Budget(INLINE_RECORDS_MAX))? {
+            self.mark(name, Revoked::WithChildren)?;
+        }
+        Ok(())
+    }
+
+    /// The children stay and become orphans.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn revoke_alone(&mut self, name: &str) -> Result<(), Error> {
+        if !self.remove_alone(name, &mut Budget(INLINE_RECORDS_MAX))? {
+            self.mark(name, Revoked::Alone)?;
+        }
+        Ok(())
+    }
+
+    /// One bounded step of what [`Self::revoke`] left to a job; true where none is left.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn work_off(&mut self, name: &str) -> Result<bool, Error> {
+        let mut budget = Budget(STEP_RECORDS_MAX);
+        match self.get(name)?.and_then(|entry| entry.revoked) {
+            None => Ok(true),
+            Some(Revoked::WithChildren) => self.remove_tree(name, &mut budget),
+            Some(Revoked::Alone) => self.remove_alone(name, &mut budget),
+        }
+    }
+
+    /// One bounded step of revoking what an auth mount has made; true where none is left.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn revoke_of_mount(&mut self, mount_accessor: &str) -> Result<bool, Error> {
+        let mut budget = Budget(STEP_RECORDS_MAX);
+        let (names, complete) = self.bucketed(&mount_directory(mount_accessor), budget.0)?;
+        for name in names {
+            if !self.remove_tree(&name, &mut budget)? {
+                return Ok(false);
+            }
+            self.scope.delete(&mount_key(mount_accessor, &name))?;
+        }
+        Ok(complete)
+    }
+
+    /// Ends a token whose filing is due, unless it was renewed meanwhile.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn expire(&mut self, name: &str, minute: u64, now: Timestamp) -> Result<Outcome, Error> {
+        let Some(entry) = self.get(name)? else {
+            return Ok(Outcome::Ended);
+        };
+        if entry.revoked.is_some() || entry.filed != minute {
+            return Ok(Outcome::Ended);
+        }
+        match entry.expires {
+            Some(expires) if now >= expires => {
+                self.revoke(name)?;
+                Ok(Outcome::Ended)
+            }
+            Some(expires) => Ok(Outcome::Until(expires)),
+            None => Ok(Outcome::Ended),
+        }
+    }
+
+    /// Where a token's expiry was filed again.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn note_filed(&mut self, name: &str, minute: u64) -> Result<(), Error> {
+        match self.get(name)? {
+            Some(entry) => self.update(name, &TokenEntry { filed: minute, ..(*entry).clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is left of the token is a job's; it shows nowhere any more.
+    fn mark(&mut self, name: &str, revoked: Revoked) -> Result<(), Error> {
+        let Some(entry) = self.get(name)? else {
+            return Ok(());
+        };
+        self.remove_indices(name, &entry)?;
+        let marked = TokenEntry { revoked: Some(revoked), filed: 0, ..(*entry).clone() };
+        self.update(name, &marked)?;
+        let job = Job { kind: JobKind::RevokeToken { name: name.to_owned() } };
+        job.file(&format!("revoke-{name}"), self.scope)
+    }
+
+    /// Depth first, up to the budget; true where nothing is left of it. What was taken away
+    /// before the budget was used up stays away, leaves first.
+    fn remove_tree(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
+        let mut path = vec![self.frame(name, budget)?];
+        while let Some(top) = path.last_mut() {
+            if let Some(child) = top.children.pop() {
+                let frame = self.frame(&child, budget)?;
+                path.push(frame);
+                continue;
+            }
+            if budget.is_spent() || !top.complete {
+                return Ok(false);
+            }
+            let name = std::mem::take(&mut top.name);
+            path.pop();
+            if !self.remove(&name, budget)? {
+                return Ok(false);
+            }
+            if let Some(above) = path.last() {
+                self.scope.delete(&child_key(&above.name, &name))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove_alone(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
+        let Frame { children, complete, .. } = self.frame(name, budget)?;
+        for child in children {
+            self.scope.delete(&child_key(name, &child))?;
+            if let Some(entry) = self.get(&child)? {
+                let orphan = TokenEntry { parent: String::new(), depth: 0, ..(*entry).clone() };
+                self.update(&child, &orphan)?;
+            }
+            budget.spend(2);
+        }
+        Ok(complete && !budget.is_spent() && self.remove(name, budget)?)
+    }
+
+    /// A token without children; false where its cubbyhole exceeds the budget.
+    fn remove(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
+        let deleted = delete_tree(self.scope, &format!("cubbyhole/{name}"), budget.0)?;
+        budget.spend(deleted);
+        if budget.is_spent() {
+            return Ok(false);
+        }
+        if let Some(entry) = self.get(name)? {
+            self.remove_indices(name, &entry)?;
+            self.scope.delete(&id_key(name))?;
+        }
+        budget.spend(RECORDS_OF_TOKEN);
+        Ok(true)
+    }
+
+    fn remove_indices(&mut self, name: &str, entry: &Arc<TokenEntry>) -> Result<(), Error> {
+        self.scope.delete(&accessor_key(&entry.accessor))?;
+        if !entry.parent.is_empty() {
+            self.scope.delete(&child_key(&entry.parent, name))?;
+        }
+        if !entry.mount_accessor.is_empty() {
+            self.scope.delete(&mount_key(&entry.mount_accessor, name))?;
+        }
+        if entry.filed > 0 {
+            Expiry::new(self.scope).unfile(&expiry_id(name), entry.filed)?;
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, name: &str, budget: &Budget) -> Result<Frame, Error> {
+        let (children, complete) = self.bucketed(&children_directory(name), budget.0)?;
+        Ok(Frame { name: name.to_owned(), children, complete })
+    }
+
+    /// Up to `limit` names from the directories below one, and whether those are all.
+    fn bucketed(&mut self, directory: &str, limit: usize) -> Result<(Vec<String>, bool), Error> {
+        let mut names = Vec::new();
+        for bucket in self.scope.list(directory)? {
+            names.append(&mut self.scope.list(&format!("{directory}/{bucket}"))?);
+            if names.len() > limit {
+                names.truncate(limit);
+                return Ok((names, false));
+            }
+        }
+        Ok((names, true))
+    }
+}
+
+/// A token on the way down, with those of its children that are still to be looked at.
+struct Frame {
+    name: String,
+    children: Vec<String>,
+    /// Whether `children` was all of them.
+    complete: bool,
+}
+
+/// Records that a transaction may still write.
+struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, records: usize) {
+        self.0 = self.0.saturating_sub(records);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What a request revokes itself: far below what an entry may hold, and quickly done.
+const INLINE_RECORDS_MAX: usize = 512;
+
+/// Of a job's transaction.
+const STEP_RECORDS_MAX: usize = 2048;
+
+/// Its record, and where it is found by: accessor, parent, mount, expiry.
+const RECORDS_OF_TOKEN: usize = 5;

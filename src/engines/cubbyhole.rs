@@ -1,0 +1,90 @@
+//! A place for each token, which no other token can see, and which goes with it.
+
+use serde_json::Value;
+
+use crate::framework::{AnyParams, Call, Engine, Overlap, Route};
+use crate::request::{Error, Params, Reply, TokenType};
+use crate::txn::Scope;
+
+/// # Errors
+/// Where two routes match the same paths.
+pub fn engine() -> Result<Engine, Overlap> {
+    let route = Route::new("{path...}", "Keep a secret that only this token can read.")
+        .read(read)
+        .write(write)
+        .delete(delete)
+        .list(list);
+    Engine::new("cubbyhole", "Private storage of each token.", [route])
+}
+
+/// Deletes what a token stored, `records_max` records at most, and tells whether nothing is left:
+/// for whoever revokes it. `mount` is the cubbyhole's part of the storage, `token` the name under
+/// which the token is stored.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn destroy(mount: &mut Scope<'_>, token: &str, records_max: usize) -> Result<bool, Error> {
+    let mut deleted = 0;
+    let mut open = vec![format!("{token}/")];
+    while let Some(directory) = open.pop() {
+        for name in mount.list(&directory)? {
+            let path = format!("{directory}{name}");
+            if name.ends_with('/') {
+                open.push(path);
+            } else if deleted == records_max {
+                return Ok(false);
+            } else {
+                mount.delete(&path)?;
+                deleted += 1;
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn read(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
+    let key = key(call, &input)?;
+    if key.ends_with('/') {
+        return Err(Error::NotFound);
+    }
+    let secret: Params = call.storage.get(&key)?.ok_or(Error::NotFound)?;
+    Ok(Reply::data(secret))
+}
+
+async fn write(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
+    let key = key(call, &input)?;
+    if key.ends_with('/') {
+        return Err(Error::bad_request("cannot write to a path ending in '/'"));
+    }
+    if call.request.params.is_empty() {
+        return Err(Error::bad_request("missing data fields"));
+    }
+    call.storage.put(&key, &call.request.params)?;
+    Ok(Reply::default())
+}
+
+async fn delete(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
+    let key = key(call, &input)?;
+    if !key.ends_with('/') {
+        call.storage.delete(&key)?;
+    }
+    Ok(Reply::default())
+}
+
+async fn list(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
+    let directory = key(call, &input)?;
+    Ok(Reply::keys(call.storage.list(&directory)?))
+}
+
+/// # Errors
+/// [`Error::BadRequest`] for a batch token: nothing is kept of it that the place could go with.
+fn key(call: &Call<'_>, input: &AnyParams) -> Result<String, Error> {
+    let caller = call.caller.ok_or(Error::Denied)?;
+    if caller.token_type == TokenType::Batch {
+        return Err(Error::bad_request(
+            "cubbyhole operations are only supported by 'service' type tokens",
+        ));
+    }
+    let path = input.0.get("path").and_then(Value::as_str).unwrap_or_default();
+    Ok(format!("{}/{path}", caller.token))
+}

@@ -1,0 +1,63 @@
+//! What exceeds one transaction: it takes visible effect in one entry, and is worked off in
+//! bounded steps, which the next leader continues. `sys/jobs.rs` works them off.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mount::MountEntry;
+use crate::request::Error;
+use crate::txn::Scope;
+
+/// One piece of work that is left to do.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Job {
+    pub kind: JobKind,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum JobKind {
+    /// What is left of a token that is marked as revoked: its children, or their bond to it.
+    RevokeToken { name: String },
+    /// A look at every index of tokens for what points to none. `after` is the last accessor
+    /// that was looked at.
+    TidyTokens { after: String },
+    /// What a mount stored, and the tokens it made, once its record is gone.
+    Unmount { entry: Box<MountEntry> },
+}
+
+impl Job {
+    /// Over the namespace's `core/` scope. Two of one name are one job.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn file(&self, name: &str, core: &mut Scope<'_>) -> Result<(), Error> {
+        core.put(&format!("{JOBS}/{name}"), self)
+    }
+}
+
+/// Deletes up to `limit` records below a directory and tells how many; fewer than the limit
+/// where none is left.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn delete_tree(scope: &mut Scope<'_>, directory: &str, limit: usize) -> Result<usize, Error> {
+    let mut open = vec![directory.to_owned()];
+    let mut deleted = 0;
+    while let Some(directory) = open.pop() {
+        for name in scope.list(&directory)? {
+            let path = format!("{directory}/{name}");
+            if let Some(below) = path.strip_suffix('/') {
+                open.push(below.to_owned());
+            } else if deleted == limit {
+                return Ok(deleted);
+            } else {
+                scope.delete(&path)?;
+                deleted += 1;
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+/// Where jobs are, below `core/`.
+pub const JOBS: &str = "jobs";

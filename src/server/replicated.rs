@@ -1,0 +1,444 @@
+//! A node among others: its files, its raft, its connections.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::consensus::{Consensus, Founded, Leader, Progress, Role};
+use crate::barrier::{Barrier, Keyring, ProofRole};
+use crate::clock::Clock;
+use crate::cluster::{
+    self, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity, NodeName,
+    Outcome, RemovedNodes, Services, UnsealedProof,
+};
+use crate::log::{BoxFuture, ReplicatedLog};
+use crate::raft::{
+    ApplyObserver, DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore,
+};
+use crate::record::{Applied, SealedBatch, SystemKey, View};
+use crate::request::Error;
+use crate::rng::Rng;
+use crate::seal::KeyringRecord;
+use crate::store::{Disk, LogOptions, SegmentLog, StateOptions, Vfs};
+
+/// What a replicated node is made of.
+pub struct Replication {
+    pub barrier: Arc<Barrier>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    /// The data folder; made if it is missing.
+    pub path: PathBuf,
+    /// `node_id`; made of the raft id where it is empty.
+    pub name: String,
+    pub api_address: String,
+    /// Where the cluster's port is bound.
+    pub cluster_listen: SocketAddr,
+    /// Where the others reach it, `host:port`; port 0 becomes the one that was given.
+    pub cluster_address: String,
+    pub options: Options,
+    pub state: StateOptions,
+    /// Takes what other nodes forward.
+    pub requests: Arc<dyn ForwardHandler>,
+}
+
+type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+pub struct Replicated {
+    raft: Arc<RaftLog>,
+    cluster: Arc<Cluster>,
+    state: Arc<dyn StateStore>,
+    info: NodeInfo,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    role: watch::Receiver<Role>,
+    stop: watch::Sender<bool>,
+}
+
+impl Replicated {
+    /// Reads what is on disk, and takes part from then on, sealed.
+    ///
+    /// # Errors
+    /// Where files are damaged, belong to another node, or the port cannot be had.
+    pub async fn start(parts: Replication) -> Result<Arc<Self>, StartError> {
+        let Replication { barrier, clock, rng, path, options, .. } = &parts;
+        let disk: Arc<dyn Vfs> = Arc::new(Disk);
+        disk.create_folder(path).map_err(|error| in_folder(path, &error))?;
+        let identity = Arc::new(Identity::open(&folder(&disk, path, "node")?, rng.as_ref())?);
+        let log =
+            SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
+        let exchange = folder(&disk, path, "snapshots")?;
+        let on_disk = Arc::new(DiskStateStore::open(
+            &folder(&disk, path, "state")?,
+            &exchange,
+            parts.state,
+            &log,
+        )?);
+        let state: Arc<dyn StateStore> = on_disk.clone();
+        let proof = Arc::new(BarrierProof(barrier.clone()));
+        let removed = Arc::new(Removed(state.view()));
+        let cluster = Arc::new(Cluster::new(identity.clone(), proof, removed, &options.timing)?);
+        let listener = TcpListener::bind(parts.cluster_listen)
+            .await
+            .map_err(|error| format!("cluster address {}: {error}", parts.cluster_listen))?;
+        let port = listener.local_addr()?.port();
+        let raft = RaftLog::start(Parts {
+            id: identity.id(),
+            log: DiskLogStore::new(log.clone()),
+            state: state.clone(),
+            observer: Arc::new(MacObserver(barrier.clone())),
+            peers: cluster.peers(),
+            options: options.clone(),
+        })
+        .await?;
+        let info = NodeInfo {
+            name: match parts.name.as_str() {
+                "" => format!("node-{:016x}", identity.id()),
+                name => name.to_owned(),
+            },
+            cluster_address: with_port(&parts.cluster_address, port),
+            api_address: parts.api_address.clone(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        serve(&raft, &cluster, parts.requests.clone(), listener, stopped)?;
+        let role = follow_role(&raft)?;
+        watch_disk(&raft, log, on_disk)?;
+        let (clock, rng) = (clock.clone(), rng.clone());
+        Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
+    }
+
+    pub fn info(&self) -> &NodeInfo {
+        &self.info
+    }
+
+    pub fn raft(&self) -> &Arc<RaftLog> {
+        &self.raft
+    }
+
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    async fn found(&self, cluster_id: &str) -> Result<Founded, Error> {
+        let identity = self.cluster.identity();
+        let now = self.clock.now();
+        let authority =
+            Authority::generate(cluster_id, now, self.rng.as_ref()).map_err(Error::internal)?;
+        let name = NodeName { cluster: cluster_id.to_owned(), node: identity.id() };
+        let request = identity.request().map_err(Error::internal)?;
+        let certificate =
+            authority.issue(&request, &name, now, self.rng.as_ref()).map_err(Error::internal)?;
+        self.cluster
+            .install(certificate, std::slice::from_ref(authority.certificate()))
+            .map_err(Error::internal)?;
+        let started = self.raft.is_initialized().await.map_err(Error::internal)?;
+        if !started {
+            let alone = BTreeMap::from([(identity.id(), self.info.clone())]);
+            self.raft.initialize(alone).await.map_err(Error::internal)?;
+        }
+        self.lead().await?;
+        Ok(Founded {
+            certificates: Bytes::from(authority.certificate_pem()),
+            authority_key: authority.key_pem(),
+        })
+    }
+
+    /// Waits until this node, which is alone, leads: sealed nodes do not stand by themselves.
+    async fn lead(&self) -> Result<(), Error> {
+        let mut roles = self.role.clone();
+        for _ in 0..ELECTIONS_MAX {
+            if *roles.borrow_and_update() == Role::Active {
+                return Ok(());
+            }
+            self.raft.elect().await.map_err(Error::internal)?;
+            let timeout = ELECTION_WAIT;
+            // Either it leads, or it is asked again.
+            drop(tokio::time::timeout(timeout, roles.wait_for(|role| *role == Role::Active)).await);
+        }
+        Err(Error::Unavailable("this node could not be elected: try again".into()))
+    }
+}
+
+impl Consensus for Replicated {
+    fn log(self: Arc<Self>) -> Arc<dyn ReplicatedLog> {
+        self.raft.clone()
+    }
+
+    fn view(&self) -> Arc<dyn View> {
+        self.state.view()
+    }
+
+    fn role(&self) -> Role {
+        self.role.borrow().clone()
+    }
+
+    fn roles(&self) -> watch::Receiver<Role> {
+        self.role.clone()
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let progress = self.raft.progress();
+        Some(Progress {
+            committed: progress.committed.unwrap_or_default(),
+            applied: progress.applied.unwrap_or_default(),
+        })
+    }
+
+    fn initialize<'a>(
+        &'a self,
+        cluster_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Founded>, Error>> {
+        Box::pin(async move { self.found(cluster_id).await.map(Some) })
+    }
+
+    fn forward<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async move {
+            let info = NodeInfo {
+                name: leader.name.clone(),
+                cluster_address: leader.cluster_address.clone(),
+                api_address: leader.api_address.clone(),
+            };
+            let answered = self.cluster.forward(leader.id, &info, forwarded).await;
+            answered.map(|(outcome, _)| outcome)
+        })
+    }
+
+    fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            let taken = self.raft.hand_over().await;
+            taken.map(|_| ()).map_err(|error| Error::Unavailable(error.to_string()))
+        })
+    }
+
+    fn set_unsealed(&self, unsealed: bool) {
+        self.raft.set_candidate(unsealed);
+        if !unsealed {
+            self.cluster.close_forwarding();
+        }
+    }
+
+    fn storage_type(&self) -> &'static str {
+        "raft"
+    }
+
+    fn replicated(&self) -> Option<&Replicated> {
+        Some(self)
+    }
+
+    fn stopped(&self) -> watch::Receiver<Option<String>> {
+        self.raft.stopped()
+    }
+
+    fn shut_down(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.stop.send_replace(true);
+            self.raft.shutdown().await;
+        })
+    }
+}
+
+/// Serves the cluster's port on raft's own threads.
+fn serve(
+    raft: &RaftLog,
+    cluster: &Arc<Cluster>,
+    forward: Arc<dyn ForwardHandler>,
+    listener: TcpListener,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let runtime = raft.runtime().ok_or("raft has no runtime")?;
+    let services = Services {
+        raft: raft.service(),
+        forward,
+        applied: raft.applied(),
+        requests: tokio::runtime::Handle::current(),
+    };
+    let cluster = cluster.clone();
+    // The listener was registered with this runtime, and is moved to the other.
+    let listener = listener.into_std()?;
+    drop(runtime.spawn(async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => cluster.serve(listener, services, stop).await,
+            Err(error) => tracing::error!(%error, "the cluster's port is lost"),
+        }
+    }));
+    Ok(())
+}
+
+/// Publishes this node's role whenever leadership changes.
+fn follow_role(raft: &Arc<RaftLog>) -> Result<watch::Receiver<Role>, StartError> {
+    let id = raft.id();
+    let of = move |leader: Option<&crate::raft::Leader>| match leader {
+        Some(leader) if leader.id == id => Role::Active,
+        other => Role::Standby(other.map(|leader| Leader {
+            id: leader.id,
+            name: leader.info.name.clone(),
+            api_address: leader.info.api_address.clone(),
+            cluster_address: leader.info.cluster_address.clone(),
+        })),
+    };
+    let mut leaders = raft.leader();
+    let (role, seen) = watch::channel(of(leaders.borrow_and_update().as_ref()));
+    drop(raft.runtime().ok_or("raft has no runtime")?.spawn(async move {
+        while leaders.changed().await.is_ok() {
+            let now = of(leaders.borrow_and_update().as_ref());
+            role.send_replace(now);
+        }
+        role.send_replace(Role::Standby(None));
+    }));
+    Ok(seen)
+}
+
+/// Tells the leader when this node's disk is below its reserve, so that it takes no more writes.
+fn watch_disk(
+    raft: &Arc<RaftLog>,
+    log: SegmentLog,
+    state: Arc<DiskStateStore>,
+) -> Result<(), StartError> {
+    let runtime = raft.runtime().ok_or("raft has no runtime")?;
+    let raft = Arc::downgrade(raft);
+    drop(runtime.spawn(async move {
+        let mut was_low = false;
+        while let Some(raft) = raft.upgrade() {
+            let room = state.state().checkpoint_bytes();
+            match room.and_then(|room| log.disk(room)) {
+                Ok(space) => {
+                    let low = space.is_low();
+                    if low != was_low {
+                        tracing::warn!(low, free = space.free_bytes, "the disk's reserve");
+                    }
+                    raft.set_disk_low(low);
+                    was_low = low;
+                }
+                Err(error) => tracing::warn!(%error, "free disk space is not known"),
+            }
+            drop(raft);
+            tokio::time::sleep(DISK_PAUSE).await;
+        }
+    }));
+    Ok(())
+}
+
+fn folder(disk: &Arc<dyn Vfs>, path: &Path, name: &str) -> Result<PathBuf, StartError> {
+    let folder = path.join(name);
+    disk.create_folder(&folder).map_err(|error| in_folder(&folder, &error))?;
+    Ok(folder)
+}
+
+fn in_folder(folder: &Path, error: &std::io::Error) -> StartError {
+    format!("data folder {}: {error}", folder.display()).into()
+}
+
+/// `host:0` becomes `host:port`.
+fn with_port(address: &str, port: u16) -> String {
+    match address.strip_suffix(":0") {
+        Some(host) => format!("{host}:{port}"),
+        None => address.to_owned(),
+    }
+}
+
+/// Shows to other nodes that this one is unsealed.
+struct BarrierProof(Arc<Barrier>);
+
+impl BarrierProof {
+    fn role(role: cluster::Role) -> ProofRole {
+        match role {
+            cluster::Role::Dialler => ProofRole::Dialler,
+            cluster::Role::Listener => ProofRole::Listener,
+        }
+    }
+}
+
+impl UnsealedProof for BarrierProof {
+    fn prove(&self, exporter: &[u8; 32], role: cluster::Role, ends: Ends) -> Option<[u8; 32]> {
+        let keyring = self.0.keyring().ok()?;
+        Some(keyring.forward_proof(exporter, Self::role(role), ends.dialler, ends.listener))
+    }
+
+    fn verify(&self, exporter: &[u8; 32], role: cluster::Role, ends: Ends, mac: &[u8; 32]) -> bool {
+        self.0.keyring().is_ok_and(|keyring| {
+            let role = Self::role(role);
+            keyring.verify_forward_proof(exporter, role, ends.dialler, ends.listener, mac)
+        })
+    }
+}
+
+/// The replicated list of nodes that may not come back.
+struct Removed(Arc<dyn View>);
+
+impl RemovedNodes for Removed {
+    fn is_removed(&self, node: u64) -> bool {
+        let record = self.0.system(SystemKey::RemovedNodes).ok().flatten();
+        record.is_some_and(|(_, ids)| {
+            ids.chunks_exact(8).any(|id| id == node.to_be_bytes().as_slice())
+        })
+    }
+}
+
+/// Checks that each entry comes from a node that was unsealed. Against a stolen disk that puts
+/// old ciphertext back as leader: an unsealed node seals itself, and serves nothing more.
+struct MacObserver(Arc<Barrier>);
+
+impl MacObserver {
+    /// Takes over a keyring that was just applied, as far as the present one leads to it; else
+    /// seals: what comes next could not be read.
+    fn follow(&self, current: &Keyring, batch: &SealedBatch) {
+        for (key, record) in &batch.system_writes {
+            let (SystemKey::Keyring, Some(record)) = (key, record) else {
+                continue;
+            };
+            let next = KeyringRecord::decode(record).map(|record| record.follow(current));
+            if let Ok(Ok(next)) = next {
+                self.0.open(Arc::new(next));
+            } else {
+                tracing::error!("the new keyring cannot be opened: this node seals itself");
+                self.0.close();
+            }
+        }
+    }
+}
+
+impl ApplyObserver for MacObserver {
+    fn on_applied(
+        &self,
+        index: u64,
+        batch: &SealedBatch,
+        encoded: &Bytes,
+        mac: &Bytes,
+        applied: Applied,
+    ) {
+        let Ok(keyring) = self.0.keyring() else {
+            return;
+        };
+        if !keyring.verify_mac(encoded, mac) {
+            tracing::error!(
+                index,
+                leader = batch.header.leadership.node,
+                "an entry was not made by an unsealed node: this node seals itself; find out \
+                 which node's disk is in other hands, and remove it"
+            );
+            self.0.close();
+            return;
+        }
+        if applied == Applied::Committed {
+            self.follow(&keyring, batch);
+        }
+    }
+
+    fn on_installed(&self, _: u64) {}
+}
+
+/// Of this node alone: each lasts a few milliseconds.
+const ELECTIONS_MAX: usize = 50;
+
+/// How often free disk space is looked at.
+const DISK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+const ELECTION_WAIT: std::time::Duration = std::time::Duration::from_millis(200);

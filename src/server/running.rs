@@ -1,0 +1,132 @@
+//! A node behind its listeners, until it is told to end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::consensus::Role;
+use super::service::Entrance;
+use super::{JoinTarget, Node, Tasks, retry_join, run_workers};
+use crate::clock::SystemClock;
+use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
+use crate::rng::Rng;
+
+/// Listeners that are bound, behind which a node will be.
+#[derive(Default)]
+pub struct Doors {
+    listeners: Vec<Listener>,
+    entrance: Entrance,
+}
+
+impl Doors {
+    /// # Errors
+    /// Where a listener cannot start; those before it are ended again.
+    pub async fn bind(
+        settings: Vec<ListenerSettings>,
+        rng: &Arc<dyn Rng>,
+    ) -> Result<Self, StartError> {
+        let mut doors = Self::default();
+        for settings in settings {
+            let handler: Arc<dyn Handler> = Arc::new(doors.entrance.clone());
+            let clock = Arc::new(SystemClock);
+            doors.listeners.push(Listener::start(settings, handler, clock, rng.clone()).await?);
+        }
+        Ok(doors)
+    }
+
+    /// For what other nodes forward.
+    pub fn entrance(&self) -> Entrance {
+        self.entrance.clone()
+    }
+
+    /// Of the first TCP listener, with the port that was given.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener.address() {
+            BoundAddress::Tcp(address) => Some(*address),
+            BoundAddress::Unix(_) => None,
+        })
+    }
+}
+
+pub struct Running {
+    pub node: Node,
+    listeners: Vec<Listener>,
+    tasks: Tasks,
+}
+
+impl Running {
+    /// Lets requests in.
+    pub fn new(node: Node, doors: Doors) -> Self {
+        let Doors { listeners, entrance } = doors;
+        let tasks = Tasks::default();
+        tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
+        entrance.open(node.service.clone());
+        Self { node, listeners, tasks }
+    }
+
+    /// Keeps asking to join, until this node belongs to a cluster.
+    pub fn join(&self, targets: Vec<JoinTarget>) {
+        if !targets.is_empty() {
+            self.tasks.spawn("retry_join", retry_join(self.node.control.clone(), targets));
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates again.
+    ///
+    /// # Errors
+    /// Where signals cannot be received.
+    pub async fn until_signal(self) -> std::io::Result<()> {
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stopped = self.node.control.consensus.stopped();
+        loop {
+            tokio::select! {
+                Ok(reason) = stopped.wait_for(Option::is_some) => {
+                    let reason = reason.clone().unwrap_or_default();
+                    tracing::error!(reason, "replication has stopped: the node ends");
+                    return Err(std::io::Error::other(reason));
+                }
+                _ = hang_up.recv() => self.reload(),
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+            }
+        }
+        tracing::info!("told to end");
+        self.shut_down().await;
+        Ok(())
+    }
+
+    /// Reads certificates again; a bad pair is refused and the old one kept.
+    pub fn reload(&self) {
+        for listener in &self.listeners {
+            match listener.reload() {
+                Ok(()) => tracing::info!(address = %listener.address(), "reloaded"),
+                Err(error) => {
+                    tracing::error!(address = %listener.address(), %error, "not reloaded");
+                }
+            }
+        }
+    }
+
+    /// Hands leadership over, lets requests finish, and drops the keys.
+    pub async fn shut_down(self) {
+        let control = &self.node.control;
+        if control.consensus.role() == Role::Active
+            && let Err(error) = control.consensus.hand_over().await
+        {
+            tracing::debug!(%error, "ending without a successor");
+        }
+        for listener in self.listeners {
+            listener.shutdown(GRACE).await;
+        }
+        self.tasks.abort();
+        self.node.control.barrier.close();
+        self.node.control.consensus.shut_down().await;
+    }
+}
+
+/// For requests under way.
+const GRACE: Duration = Duration::from_secs(10);

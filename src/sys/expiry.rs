@@ -1,0 +1,63 @@
+//! Ends what is due, one bounded step at a time.
+
+use crate::auth::token::{EXPIRY_KIND, TokenStore};
+use crate::clock::Timestamp;
+use crate::expiry::{Due, Expiry, Outcome};
+use crate::request::Error;
+use crate::txn::{Scope, Txn};
+
+/// How many are ended in one transaction: what hangs on each comes on top, bounded too.
+pub const BATCH_MAX: usize = 32;
+
+/// What is due, earliest first, as far as it is listed at once. Where nothing is, the watermark
+/// moves. The caller commits.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
+    let now = txn.now();
+    Expiry::new(&mut txn.scope(CORE)).due(now, LISTED_MAX)
+}
+
+/// Ends them. Any of them may be gone, or renewed, since it was listed. The caller commits.
+///
+/// # Errors
+/// Where the store cannot be read, or one of them cannot be ended.
+pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
+    let now = txn.now();
+    let mut core = txn.scope(CORE);
+    due.iter().try_for_each(|due| end_one(&mut core, due, now))
+}
+
+/// Files what could not be ended at its next try, so that the watermark does not wait for it.
+/// The caller commits.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn postpone(txn: &mut Txn, due: &Due) -> Result<(), Error> {
+    let now = txn.now();
+    let mut core = txn.scope(CORE);
+    let minute = Expiry::new(&mut core).postpone(due, now)?;
+    match due.id.strip_prefix(EXPIRY_KIND) {
+        Some(name) => TokenStore::new(&mut core).note_filed(name, minute),
+        None => Ok(()),
+    }
+}
+
+fn end_one(core: &mut Scope<'_>, due: &Due, now: Timestamp) -> Result<(), Error> {
+    let Some(name) = due.id.strip_prefix(EXPIRY_KIND) else {
+        return Err(Error::internal("what is due is of a kind that only a newer program ends"));
+    };
+    let outcome = TokenStore::new(core).expire(name, due.minute, now)?;
+    let minute = Expiry::new(core).settle(due, outcome)?;
+    match (outcome, minute) {
+        (Outcome::Until(_), Some(minute)) => TokenStore::new(core).note_filed(name, minute),
+        _ => Ok(()),
+    }
+}
+
+/// Where the root namespace keeps what belongs to no mount.
+const CORE: &str = "root/core/";
+
+/// One listing serves many transactions: a minute may hold a hundred thousand.
+const LISTED_MAX: usize = 10_000;

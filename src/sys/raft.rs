@@ -1,0 +1,165 @@
+//! `sys/storage/raft`: who belongs to the cluster, and how one becomes part of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Node;
+use crate::framework::{Call, NoParams, Route};
+use crate::request::{Error, Reply};
+use crate::secret::Secret;
+
+pub(super) fn routes() -> Vec<Route<Node>> {
+    vec![
+        Route::new("storage/raft/configuration", "The cluster's nodes.").read(configuration),
+        Route::new("storage/raft/remove-peer", "Take a node out of the cluster.")
+            .acts_outside()
+            .write(remove_peer),
+        Route::new("storage/raft/join", "Let this node join a cluster.").local().write(join),
+        Route::new("storage/raft/bootstrap/challenge", "Ask to join: first step.")
+            .unauthenticated()
+            .write(challenge),
+        Route::new("storage/raft/bootstrap/answer", "Ask to join: second step.")
+            .unauthenticated()
+            .acts_outside()
+            .write(answer),
+    ]
+}
+
+/// A node of the cluster, as `sys/storage/raft/configuration` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
+    pub node_id: String,
+    pub address: String,
+    pub leader: bool,
+    pub protocol_version: String,
+    pub voter: bool,
+}
+
+async fn configuration(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    let (index, servers) = call.state.raft_configuration()?;
+    Reply::of(&json!({ "config": { "index": index, "servers": servers } }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct RemovePeer {
+    /// Its `node_id`, or its raft id.
+    #[serde(default)]
+    server_id: String,
+}
+
+async fn remove_peer(call: &mut Call<'_, Node>, input: RemovePeer) -> Result<Reply, Error> {
+    if input.server_id.is_empty() {
+        return Err(Error::bad_request("no server id provided"));
+    }
+    call.state.remove_peer(&input.server_id).await?;
+    Ok(Reply::default())
+}
+
+/// Where to join, and how to trust who answers there.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Join {
+    /// Any unsealed node's API address.
+    #[serde(default)]
+    pub leader_api_addr: String,
+    /// The CA certificate of that address, PEM.
+    #[serde(default)]
+    pub leader_ca_cert: Option<String>,
+    /// The name that its certificate must bear.
+    #[serde(default)]
+    pub leader_tls_servername: Option<String>,
+    /// Never to vote.
+    #[serde(default)]
+    pub non_voter: bool,
+    /// Try until it succeeds.
+    #[serde(default)]
+    pub retry: bool,
+}
+
+async fn join(call: &mut Call<'_, Node>, input: Join) -> Result<Reply, Error> {
+    if input.leader_api_addr.is_empty() {
+        return Err(Error::bad_request("leader_api_addr must be set: nodes are not discovered"));
+    }
+    call.state.join(input).await?;
+    Reply::bare(&json!({ "joined": true }))
+}
+
+/// What a joiner says of itself before it has shown anything.
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
+pub struct Joiner {
+    /// Its `node_id`.
+    #[serde(default)]
+    pub server_id: String,
+    /// Its raft id, in decimal: a JSON number may lose digits.
+    #[serde(default)]
+    pub raft_id: String,
+}
+
+/// What only shares can open.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Challenge {
+    pub cluster_id: String,
+    /// Base64, like all bytes here.
+    pub challenge: String,
+    /// Milliseconds since the Unix epoch: until then it can be answered.
+    pub expires: u64,
+    /// As stored in clear.
+    pub seal_configuration: String,
+    /// Of the stored record, what opening the challenge needs.
+    pub root_key: String,
+}
+
+async fn challenge(call: &mut Call<'_, Node>, input: Joiner) -> Result<Reply, Error> {
+    Reply::of(&call.state.challenge(&input)?)
+}
+
+/// What the challenge authenticates.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default)]
+pub struct Answer {
+    pub server_id: String,
+    pub raft_id: String,
+    pub cluster_addr: String,
+    pub api_addr: String,
+    pub non_voter: bool,
+    pub challenge: String,
+    pub expires: u64,
+    /// A signing request for the node's key, DER.
+    pub request: String,
+    /// HMAC-SHA256 over all of it, under the key in the challenge.
+    pub answer: String,
+}
+
+/// What the joiner is given.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Admitted {
+    /// DER.
+    pub certificate: String,
+    /// DER.
+    pub authorities: Vec<String>,
+    /// HMAC-SHA256 over both, under the key in the challenge.
+    pub mac: String,
+    pub peers: Vec<String>,
+}
+
+/// What is kept of a node that was admitted, until it has its place.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct NodeRecord {
+    pub name: String,
+    pub non_voter: bool,
+    /// The id of the node whose name it has, and whose place it takes.
+    pub replaces: Option<u64>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct AuthorityKey {
+    key: String,
+}
+
+async fn answer(call: &mut Call<'_, Node>, input: Answer) -> Result<Reply, Error> {
+    let authority = call.storage.get::<AuthorityKey>("cluster/authority")?;
+    let authority = authority.ok_or_else(|| Error::bad_request("this cluster has one node"))?;
+    let (admitted, id, record) = call.state.admit(&input, Secret::new(authority.key)).await?;
+    call.storage.put(&format!("cluster/node/{id}"), &record)?;
+    Reply::of(&admitted)
+}

@@ -1,0 +1,7 @@
+//! What clients see, engine by engine.
+
+mod cubbyhole;
+mod kv_metadata;
+mod kv_model;
+mod kv_v1;
+mod kv_v2;
