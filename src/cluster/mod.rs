@@ -55,7 +55,8 @@ pub struct Cluster {
 pub struct Services {
     pub raft: RaftService,
     pub forward: Arc<dyn ForwardHandler>,
-    pub admits: Arc<dyn Admits>,
+    /// Without it nobody joins by token, and no certificate is renewed.
+    pub admits: Option<Arc<dyn Admits>>,
     /// As `RaftLog::applied` tells it.
     pub applied: watch::Receiver<u64>,
     /// Where what is not raft's runs.
@@ -137,12 +138,17 @@ impl Cluster {
         let forwarding = ForwardServer::new(forwarding)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let joining = Joining { id: self.identity.id(), admits: services.admits };
-        let certificates = CertificatesServer::new(joining.clone());
+        let mut replication = Routes::builder().add(raft);
+        let mut joining = None;
+        if let Some(admits) = services.admits {
+            let service = Joining { id: self.identity.id(), admits };
+            replication = replication.add(CertificatesServer::new(service.clone()));
+            joining = Some(Routes::builder().add(JoinServer::new(service)).build());
+        }
         let offered = Offered {
-            replication: Routes::builder().add(raft).add(certificates).build(),
+            replication: replication.build(),
             forwarding: Some(Routes::builder().add(forwarding).build()),
-            joining: Some(Routes::builder().add(JoinServer::new(joining)).build()),
+            joining,
             requests: services.requests,
         };
         self.server.clone().run(listener, Arc::new(offered), stop).await;

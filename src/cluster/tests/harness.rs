@@ -221,14 +221,14 @@ impl World {
         let services = Services {
             raft: raft.service(),
             forward: Arc::new(Echo(handled.clone())),
-            admits: Arc::new(Gate {
+            admits: Some(Arc::new(Gate {
                 authority: Authority::from_pem(
                     &self.authority.certificate_pem(),
                     &self.authority.key_pem(),
                 )
                 .unwrap()
                 .into(),
-            }),
+            })),
             applied: raft.applied(),
             requests: Handle::current(),
         };
