@@ -273,6 +273,7 @@ fn serve(
     let services = Services {
         raft: raft.service(),
         forward,
+        admits: None,
         applied: raft.applied(),
         requests: tokio::runtime::Handle::current(),
     };
