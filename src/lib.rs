@@ -42,5 +42,7 @@ pub mod txn;
 // Base.
 pub mod clock;
 pub mod crypto;
+pub mod duration;
+pub mod network;
 pub mod rng;
 pub mod secret;

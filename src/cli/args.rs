@@ -2,6 +2,8 @@
 
 use clap::{Arg, ArgAction, Command, builder::ValueParser};
 
+use crate::duration::SignedDuration;
+
 /// Turns `-flag` into `--flag`: Go's flags take either. A lone `-`, negative numbers and what
 /// follows `--` stay.
 pub(super) fn with_double_dashes(arguments: Vec<String>) -> Vec<String> {
@@ -79,41 +81,9 @@ pub(super) fn duration(text: &str) -> Result<String, String> {
 
 /// As [`duration`], as a number; parts of a second are dropped.
 pub(super) fn seconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("`{text}` is no duration, such as `90s` or `1h30m`");
-    if let Ok(seconds) = text.parse() {
-        return Ok(seconds);
-    }
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text),
-    };
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_ends = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_ends);
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return Err(wrong()),
-        };
-        total += number.parse::<f64>().map_err(|_| wrong())? * unit;
-        rest = tail;
-    }
-    let total = sign * total;
-    // A sum of parts such as 0.1 h may miss the whole second by less than a nanosecond.
-    let whole = (total * 1e9).round() / 1e9;
-    if text.is_empty() || !whole.is_finite() || whole.abs() > 9e15 {
-        return Err(wrong());
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "within the range checked above")]
-    Ok(whole.trunc() as i64)
+    let read = SignedDuration::parse(text);
+    read.map(SignedDuration::whole_seconds)
+        .map_err(|_| format!("`{text}` is no duration, such as `90s` or `1h30m`"))
 }
 
 /// `key=value`, as `-metadata` and `-header` take it.

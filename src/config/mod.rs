@@ -32,9 +32,7 @@ pub use settings::{LogFormat, LogLevel, Seal, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;
-pub use value::{
-    ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Words, parse_duration,
-};
+pub use value::{ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Words};
 
 use std::fs;
 use std::io::Read as _;

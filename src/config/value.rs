@@ -2,20 +2,19 @@
 //! and `1` are the same, and a number of seconds may be a number, `"90"`, `"90s"` or `"1h30m"`.
 
 mod address;
-mod duration;
 
 #[cfg(test)]
 mod tests;
 
 pub use address::{ClusterEndpoint, Endpoint, Scheme};
-pub use duration::parse_duration;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::sockaddr::Network;
 use super::stanza::{Reader, Scalar, Wrong};
 use super::syntax::{Node, Value};
+use crate::duration::SignedDuration;
+use crate::network::Network;
 use crate::secret::Secret;
 
 /// Declares an enum of words; the first word of each is the one to use, the others are synonyms.
@@ -136,12 +135,19 @@ impl Scalar for i64 {
     }
 }
 
+/// A century: longer can only be a mistake, and would overflow sums with the present time.
+const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
 impl Scalar for Duration {
     const EXPECTED: &'static str = "a duration such as 90, \"90s\", \"1h30m\" or \"7d\"";
 
     fn parse(value: &Value, _: &Reader<'_>) -> Result<Self, Wrong> {
         match value {
-            Value::Number(text) | Value::Text(text) => parse_duration(text).ok_or(Wrong::Kind),
+            Value::Number(text) | Value::Text(text) => SignedDuration::parse(text)
+                .ok()
+                .and_then(SignedDuration::unsigned)
+                .filter(|length| *length <= DURATION_MAX)
+                .ok_or(Wrong::Kind),
             _ => Err(Wrong::Kind),
         }
     }
@@ -213,7 +219,7 @@ impl Scalar for Networks {
         let Words(words) = Words::parse(value, reader).map_err(|_| Wrong::Kind)?;
         let networks = words.iter().map(|word| {
             word.parse()
-                .map_err(|()| Wrong::Because(format!("must be {}, found {word:?}", Self::EXPECTED)))
+                .map_err(|_| Wrong::Because(format!("must be {}, found {word:?}", Self::EXPECTED)))
         });
         networks.collect::<Result<_, _>>().map(Self)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::inputs::parse_duration;
+use crate::duration::SignedDuration;
 use crate::request::{Error, Params};
 
 /// What a handler's input declares, read off its schema once.
@@ -132,13 +132,17 @@ fn kind(property: &Value) -> FieldKind {
     }
 }
 
+fn whole_seconds(text: &str) -> Option<i64> {
+    SignedDuration::parse(text).ok().map(SignedDuration::whole_seconds)
+}
+
 fn coerce(to: FieldKind, value: Value) -> Option<Value> {
     match to {
         FieldKind::Any => Some(value),
         FieldKind::Boolean => boolean(&value).map(Value::Bool),
         FieldKind::Duration => match value {
             Value::String(text) if text.trim().is_empty() => Some(0.into()),
-            Value::String(text) => parse_duration(&text).map(Value::from),
+            Value::String(text) => whole_seconds(&text).map(Value::from),
             other => integer(&other),
         },
         FieldKind::Integer => integer(&value),

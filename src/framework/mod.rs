@@ -12,7 +12,7 @@ mod ttl;
 pub use coerce::{FieldKind, Fields};
 pub use engine::{Context, Engine, Found, Mount};
 pub use handler::{Call, Handler, Input};
-pub use inputs::{AnyParams, NoParams, Seconds, parse_duration};
+pub use inputs::{AnyParams, NoParams, Seconds};
 pub use route::{Access, Needs, Route};
 pub use template::{Overlap, Template};
 pub use ttl::{Granted, TtlLimits, TtlTerms, duration_text};

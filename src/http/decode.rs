@@ -9,11 +9,11 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use serde_json::Value;
 
-use super::duration::parse_duration;
 use super::json;
 use super::path;
 use super::settings::JsonLimits;
 use super::status::Refusal;
+use crate::duration::SignedDuration;
 use crate::request::{Error, Operation, Params, Request};
 use crate::secret::Secret;
 
@@ -285,11 +285,16 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
         return Ok(None);
     };
     let text = sent.to_str().map_err(|_| failed("not readable"))?;
-    match parse_duration(text) {
-        Ok((ttl, false)) => Ok(Some(ttl).filter(|ttl| !ttl.is_zero())),
-        Ok((_, true)) => Err(failed("requested wrap ttl cannot be negative")),
-        Err(error) => Err(failed(&error)),
+    if text.trim().is_empty() {
+        return Ok(None);
     }
+    let read = SignedDuration::parse(text).map_err(|error| failed(&error.to_string()))?;
+    let ttl = read.unsigned().ok_or_else(|| failed("requested wrap ttl cannot be negative"))?;
+    // Go counts nanoseconds in 63 bits; what lies beyond would fail in clients.
+    if i64::try_from(ttl.as_nanos()).is_err() {
+        return Err(failed(&format!("time: invalid duration \"{text}\"")));
+    }
+    Ok(Some(ttl).filter(|ttl| !ttl.is_zero()))
 }
 
 pub(super) const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");

@@ -10,7 +10,6 @@ mod client_certificate;
 mod connection;
 mod cors;
 mod decode;
-mod duration;
 mod encode;
 mod forwarded;
 mod json;
@@ -26,8 +25,6 @@ mod unix;
 
 pub use body::Upload;
 pub use cors::{Cors, CorsPolicy};
-pub use duration::parse_duration;
-pub use forwarded::Network;
 pub use listener::{BoundAddress, Listener, StartError};
 pub use settings::{
     Address, ClientCertificates, ForwardedFor, JsonLimits, ListenerSettings, ProxyProtocol,

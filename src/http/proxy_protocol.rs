@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use super::Network;
 use super::settings::ProxyProtocol;
 use super::timeouts::Watched;
+use crate::network::Network;
 
 /// The client's address. Without a header, where none is needed, it is `peer` itself.
 pub(super) async fn accept<T: AsyncRead + AsyncWrite + Unpin>(

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::cors::Cors;
-use super::forwarded::Network;
+use crate::network::Network;
 
 /// One `listener` stanza. The defaults are Vault's where Vault has them.
 #[derive(Clone, Debug)]
@@ -261,6 +261,4 @@ pub enum SettingsError {
     HeaderScope { scope: String },
     #[error("`custom_response_headers`: names that begin with `X-Vault-` are reserved: `{name}`")]
     ReservedHeader { name: String },
-    #[error("`{text}` is neither an address nor a network such as `10.0.0.0/8`")]
-    Network { text: String },
 }

@@ -11,11 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::capability::{Capabilities, Capability};
-use super::duration::parse_duration;
 use super::hcl::{self, Body, Item, Node};
 use super::pattern::Pattern;
 use super::template::{self, TemplateLimits};
 use crate::clock::Timestamp;
+use crate::duration::SignedDuration;
 
 /// Bytes of one policy's text, after base64 is undone.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -435,8 +435,16 @@ fn string(name: &str, item: &Item) -> Result<String, String> {
 
 fn duration(name: &str, item: &Item) -> Result<Duration, String> {
     let expected = "seconds or a duration such as \"1h30m\"";
-    parse_duration(&item.node.to_json())
-        .ok_or_else(|| unexpected(name, item.line, expected, &item.node))
+    let length = match item.node.to_json() {
+        Value::Number(number) => number
+            .as_u64()
+            .map(Duration::from_secs)
+            .or_else(|| Duration::try_from_secs_f64(number.as_f64()?).ok()),
+        Value::String(text) if text.trim().is_empty() => Some(Duration::ZERO),
+        Value::String(text) => SignedDuration::parse(&text).ok().and_then(SignedDuration::unsigned),
+        _ => None,
+    };
+    length.ok_or_else(|| unexpected(name, item.line, expected, &item.node))
 }
 
 /// 0: none.

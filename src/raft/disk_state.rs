@@ -12,7 +12,7 @@ use super::types::{
     to_entry_id,
 };
 use crate::record::{Applied, SealedBatch, View, ViewError};
-use crate::store::{Error, Pressure, SegmentLog, State, StateOptions, inspect};
+use crate::store::{Error, Pressure, SegmentLog, State, StateOptions, verify};
 
 pub struct DiskStateStore {
     state: State,
@@ -101,7 +101,7 @@ impl StateStore for DiskStateStore {
 
     fn inspect(&self, image: &Image) -> io::Result<Position> {
         let Image::File(file) = image else { return Err(other_kind()) };
-        let info = inspect(file.path()).map_err(io::Error::other)?;
+        let info = verify(file.path()).map_err(io::Error::other)?;
         let membership = info.membership.map(decode_stored_membership).transpose();
         Ok(Position {
             last_applied: Some(from_entry_id(info.applied)),

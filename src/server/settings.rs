@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 
 use crate::config::{self, Listener, Settings, TcpListener, UnixListener};
 use crate::http::{
-    Address, ClientCertificates, ForwardedFor, ListenerSettings, Network, ProxyProtocol,
-    ResponseHeaders, SettingsError, TlsSettings, TlsVersion, UnixSettings,
+    Address, ClientCertificates, ForwardedFor, ListenerSettings, ProxyProtocol, ResponseHeaders,
+    SettingsError, TlsSettings, TlsVersion, UnixSettings,
 };
 
 /// One listener's settings, as its stanza and the top of the file say.
 ///
 /// # Errors
-/// Where a header or a network cannot be used.
+/// Where a header cannot be used.
 pub fn listener_settings(
     listener: &Listener,
     settings: &Settings,
@@ -40,8 +40,8 @@ fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, Se
     made.request_deadline =
         limit(tcp.max_request_duration.unwrap_or(settings.default_max_request_duration));
     made.response_headers = headers(&tcp.custom_response_headers)?;
-    made.forwarded_for = forwarded_for(tcp)?;
-    made.proxy_protocol = proxy_protocol(tcp)?;
+    made.forwarded_for = forwarded_for(tcp);
+    made.proxy_protocol = proxy_protocol(tcp);
     Ok(made)
 }
 
@@ -90,32 +90,27 @@ fn headers(configured: &config::ResponseHeaders) -> Result<ResponseHeaders, Sett
     Ok(headers)
 }
 
-fn forwarded_for(tcp: &TcpListener) -> Result<Option<ForwardedFor>, SettingsError> {
-    let authorized = networks(&tcp.x_forwarded_for_authorized_addrs)?;
+fn forwarded_for(tcp: &TcpListener) -> Option<ForwardedFor> {
+    let authorized = tcp.x_forwarded_for_authorized_addrs.0.clone();
     if authorized.is_empty() {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(ForwardedFor {
+    Some(ForwardedFor {
         authorized,
         hop_skips: usize::try_from(tcp.x_forwarded_for_hop_skips).unwrap_or(usize::MAX),
         reject_not_present: tcp.x_forwarded_for_reject_not_present,
         reject_not_authorized: tcp.x_forwarded_for_reject_not_authorized,
         client_certificate_header: None,
-    }))
-}
-
-fn proxy_protocol(tcp: &TcpListener) -> Result<Option<ProxyProtocol>, SettingsError> {
-    let authorized = || networks(&tcp.proxy_protocol_authorized_addrs);
-    Ok(match tcp.proxy_protocol_behavior {
-        None => None,
-        Some(config::ProxyProtocol::UseAlways) => Some(ProxyProtocol::Always),
-        Some(config::ProxyProtocol::AllowAuthorized) => Some(ProxyProtocol::Allow(authorized()?)),
-        Some(config::ProxyProtocol::DenyUnauthorized) => Some(ProxyProtocol::Deny(authorized()?)),
     })
 }
 
-fn networks(configured: &config::Networks) -> Result<Vec<Network>, SettingsError> {
-    configured.0.iter().map(|network| network.to_string().parse()).collect()
+fn proxy_protocol(tcp: &TcpListener) -> Option<ProxyProtocol> {
+    let authorized = tcp.proxy_protocol_authorized_addrs.0.clone();
+    Some(match tcp.proxy_protocol_behavior? {
+        config::ProxyProtocol::UseAlways => ProxyProtocol::Always,
+        config::ProxyProtocol::AllowAuthorized => ProxyProtocol::Allow(authorized),
+        config::ProxyProtocol::DenyUnauthorized => ProxyProtocol::Deny(authorized),
+    })
 }
 
 /// Where `api_addr` said port 0 because the listener did, the port that was given.

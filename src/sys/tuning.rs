@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Node;
 use super::mounts::{get, normalise, options, put};
+use crate::duration::SignedDuration;
 use crate::framework::{Call, Fields, Route, TtlLimits};
 use crate::mount::{MountEntry, Table};
 use crate::request::{Error, Params, Reply};
@@ -127,9 +128,8 @@ fn set_ttl(field: &mut u64, value: Option<&str>) -> Result<(), Error> {
     *field = match text {
         "system" => 0,
         text => {
-            let seconds = crate::framework::parse_duration(text)
-                .and_then(|seconds| u64::try_from(seconds).ok());
-            seconds.ok_or_else(|| {
+            let length = SignedDuration::parse(text).ok().and_then(SignedDuration::unsigned);
+            length.map(|length| length.as_secs()).ok_or_else(|| {
                 Error::BadRequest(format!(
                     "{text:?} is no time to live: seconds, a duration such as 1h, or system"
                 ))

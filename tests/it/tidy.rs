@@ -12,14 +12,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("key", &[]),
     ("proto", &[]),
+    ("duration", &[]),
+    ("network", &[]),
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     ("request", &["clock", "secret"]),
     ("store", &["clock", "record"]),
     ("log", &["record", "store"]),
-    ("raft", &["clock", "log", "proto", "record", "store"]),
-    ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
     ("txn", &["clock", "key", "record", "request", "secret"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
     (
@@ -31,8 +31,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("job", &["mount", "request", "txn"]),
     ("expiry", &["clock", "request", "txn"]),
     ("framework", &["clock", "log", "mount", "request", "rng", "txn"]),
+    ("raft", &["clock", "log", "proto", "record", "store"]),
+    ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
+    ("mount", &[]),
+    ("framework", &["clock", "duration", "log", "mount", "request", "rng", "txn"]),
     ("audit", &["log", "mount", "request"]),
-    ("policy", &["clock", "request"]),
+    ("policy", &["clock", "duration", "request"]),
     ("policy_store", &["clock", "policy", "request", "txn"]),
     (
         "auth",
@@ -54,11 +58,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engines", &["framework", "mount"]),
     ("auth", &["clock", "crypto", "framework", "mount", "request", "rng", "secret", "txn"]),
     ("engines", &["clock", "framework", "mount", "request", "txn"]),
+    ("auth", &["clock", "crypto", "framework", "mount", "request", "rng", "secret", "txn"]),
+    ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
     (
         "sys",
         &[
             "auth",
             "clock",
+            "duration",
             "engines",
             "expiry",
             "framework",
@@ -122,6 +129,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["rng", "secret"]),
     ("cli", &["client", "config", "policy", "rng", "secret"]),
     ("cli", &["client", "config", "policy", "secret"]),
+    ("config", &["duration", "network", "secret"]),
+    ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
+    ("client", &["rng", "secret"]),
+    ("cli", &["client", "config", "duration", "policy", "secret"]),
     (
         "server",
         &[
@@ -188,11 +199,14 @@ fn modules_import_only_lower_layers() {
             }
         }
     }
+    let mut lower = BTreeSet::new();
     for (module, allowed) in LAYERS {
         for used in *allowed {
+            assert!(lower.contains(used), "LAYERS: `{used}` must stand before `{module}`");
             let edge = ((*module).to_owned(), (*used).to_owned());
             assert!(seen.contains(&edge), "LAYERS: `{module}` no longer imports `{used}`");
         }
+        assert!(lower.insert(*module), "LAYERS: `{module}` stands twice");
     }
 }
 

@@ -5,14 +5,13 @@
 //! The interfaces are passed in, so the answer depends on nothing else.
 
 mod interface;
-mod network;
+mod rfc;
 mod stage;
 
 #[cfg(test)]
 mod tests;
 
 pub use interface::Interface;
-pub use network::Network;
 
 /// `text` with each `{{ … }}` replaced. A template must give exactly one address: none, or
 /// several joined, is an error, as it is in Vault.

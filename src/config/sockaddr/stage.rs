@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use regex_lite::Regex;
 
-use super::network::{Network, in_rfc, known_rfcs};
+use super::rfc::{in_rfc, known_rfcs};
 use super::{Interface, Yield};
+use crate::network::Network;
 
 /// A function and its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -178,7 +179,7 @@ fn include<'a>(
         "network" => {
             let network: Network = wanted
                 .parse()
-                .map_err(|()| format!("{wanted:?} is not a network such as 10.0.0.0/8"))?;
+                .map_err(|_| format!("{wanted:?} is not a network such as 10.0.0.0/8"))?;
             Box::new(move |interface| network.contains(interface.address))
         }
         "rfc" => {

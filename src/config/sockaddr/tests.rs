@@ -1,4 +1,5 @@
 use super::*;
+use crate::network::Network;
 
 fn interface(name: &str, network: &str) -> Interface {
     let (address, bits) = network.split_once('/').unwrap();
@@ -147,29 +148,8 @@ fn wrong_templates_say_why() {
 }
 
 #[test]
-fn networks_hold_their_own_addresses() {
-    for (network, address, inside) in [
-        ("10.0.0.0/8", "10.255.0.1", true),
-        ("10.0.0.0/8", "11.0.0.1", false),
-        ("192.168.1.7", "192.168.1.7", true),
-        ("192.168.1.7", "192.168.1.6", false),
-        ("0.0.0.0/0", "8.8.8.8", true),
-        ("0.0.0.0/0", "::1", false),
-        ("::/0", "::1", true),
-        ("fe80::/10", "febf::1", true),
-        ("fe80::/10", "fec0::1", false),
-    ] {
-        let parsed: Network = network.parse().unwrap();
-        assert_eq!(parsed.contains(address.parse().unwrap()), inside, "{network} {address}");
-    }
-    for wrong in ["10.0.0.0/33", "::/129", "x", "10.0.0.0/", "10.0.0.0/-1"] {
-        assert_eq!(wrong.parse::<Network>(), Err(()), "{wrong}");
-    }
-}
-
-#[test]
 fn every_range_of_an_rfc_is_a_network() {
-    for (number, ranges) in network::RFCS {
+    for (number, ranges) in rfc::RFCS {
         for range in *ranges {
             assert!(range.parse::<Network>().is_ok(), "{number}: {range}");
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{UNVERSIONED, unversioned_key};
-use crate::framework::{AnyParams, Call, Engine, Overlap, Route, parse_duration};
+use crate::duration::SignedDuration;
+use crate::framework::{AnyParams, Call, Engine, Overlap, Route};
 use crate::request::{Error, Lease, Params, Reply};
 
 /// # Errors
@@ -71,7 +72,7 @@ fn path(input: &AnyParams) -> &str {
 fn lease_seconds(secret: &Params) -> Option<u64> {
     let told = secret.get("ttl").or_else(|| secret.get("lease"))?;
     let seconds = match told {
-        Value::String(text) => parse_duration(text)?,
+        Value::String(text) => SignedDuration::parse(text).ok()?.whole_seconds(),
         other => other.as_i64()?,
     };
     u64::try_from(seconds).ok()

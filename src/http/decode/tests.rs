@@ -161,7 +161,15 @@ fn there_is_the_root_namespace_alone() {
 #[test]
 fn the_wrap_ttl_is_read_and_its_errors_are_told() {
     let header = "x-vault-wrap-ttl";
-    for (text, seconds) in [("60", Some(60)), ("2m", Some(120)), ("0", None), ("", None)] {
+    for (text, seconds) in [
+        ("60", Some(60)),
+        ("2m", Some(120)),
+        ("9223372036", Some(9_223_372_036)),
+        ("0", None),
+        ("-0", None),
+        ("", None),
+        (" ", None),
+    ] {
         let request = decoded("GET", "/v1/a", &[(header, text)], "").unwrap();
         assert_eq!(request.wrap_ttl, seconds.map(Duration::from_secs), "{text}");
     }
@@ -169,6 +177,7 @@ fn the_wrap_ttl_is_read_and_its_errors_are_told() {
         ("-5", "requested wrap ttl cannot be negative"),
         ("-5s", "requested wrap ttl cannot be negative"),
         ("banana", "time: invalid duration \"banana\""),
+        ("9223372037", "time: invalid duration \"9223372037\""),
     ] {
         let refusal = decoded("GET", "/v1/a", &[(header, text)], "").unwrap_err();
         let expected = format!("error parsing X-Vault-Wrap-TTL header: {error}");

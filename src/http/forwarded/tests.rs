@@ -4,34 +4,11 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::decode::Origin;
 use super::super::settings::ForwardedFor;
-use super::{Network, origin};
+use super::origin;
+use crate::network::Network;
 
 fn network(text: &str) -> Network {
     text.parse().unwrap()
-}
-
-#[test]
-fn networks_hold_their_addresses_alone() {
-    for (text, address, holds) in [
-        ("10.0.0.0/8", "10.255.0.1", true),
-        ("10.0.0.0/8", "11.0.0.1", false),
-        ("10.1.2.3", "10.1.2.3", true),
-        ("10.1.2.3", "10.1.2.4", false),
-        ("10.1.2.3/31", "10.1.2.2", true),
-        ("0.0.0.0/0", "192.0.2.1", true),
-        ("0.0.0.0/0", "2001:db8::1", false),
-        ("10.0.0.0/8", "::ffff:10.0.0.1", true),
-        ("2001:db8::/32", "2001:db8:1::", true),
-        ("2001:db8::/32", "2001:db9::", false),
-        ("::/0", "::1", true),
-        ("::1", "::2", false),
-    ] {
-        let address = address.parse().unwrap();
-        assert_eq!(network(text).contains(address), holds, "{text} {address}");
-    }
-    for text in ["", "x", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0"] {
-        assert!(text.parse::<Network>().is_err(), "{text}");
-    }
 }
 
 fn rule() -> ForwardedFor {
