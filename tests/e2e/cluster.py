@@ -71,8 +71,13 @@ class Node(Server):
             lambda: (status := self.seal_status()) and status["initialized"],
         )
         for share in (shares or self.cluster.shares)[:THRESHOLD]:
-            self.write("sys/unseal", {"key": share}, token="")
-        wait_for(f"{self.name} to be unsealed", lambda: not self.is_sealed())
+            answer = self.write("sys/unseal", {"key": share}, token="")
+            assert answer.status == 200, f"{self.name}: {answer}\n{self.process.output()[-3000:]}"
+        try:
+            wait_for(f"{self.name} to be unsealed", lambda: not self.is_sealed())
+        except AssertionError as error:
+            log = self.process.output()[-3000:]
+            raise AssertionError(f"{error}\n{self.seal_status()}\n{log}") from None
         return self
 
     def ready(self):

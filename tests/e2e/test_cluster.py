@@ -193,8 +193,9 @@ class ThreeNodes(Case):
         self.under_load([front], self.cluster.active().process.kill, in_doubt_max=1)
 
 
-# Tries again at another node only where no byte of a request can have been acted upon, or where it
-# changes nothing.
+# Sends a request again, to another node, where it has no answer: a write that names its version may
+# then be refused as its own rival, a plain write cannot tell. Only what is held in full can be sent
+# again.
 HAPROXY = """
 defaults
   mode http
@@ -203,7 +204,8 @@ defaults
   timeout server 60s
   option redispatch 1
   retries 3
-  retry-on conn-failure empty-response response-timeout
+  option http-buffer-request
+  retry-on conn-failure empty-response junk-response
 frontend api
   bind 127.0.0.1:{port}
   default_backend nodes
