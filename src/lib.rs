@@ -43,6 +43,7 @@ pub mod txn;
 pub mod clock;
 pub mod crypto;
 pub mod duration;
+pub mod hcl;
 pub mod network;
 pub mod rng;
 pub mod secret;

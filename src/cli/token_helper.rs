@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use super::env::Env;
 use super::failure::Failure;
 use crate::config::env;
+use crate::hcl;
 use crate::secret::Secret;
 
 pub(super) enum TokenHelper {
@@ -88,9 +89,12 @@ fn configured(path: &Path) -> Result<Option<String>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::local(format!("{}: {error}", path.display()))),
     };
-    let body: hcl_edit::structure::Body =
-        text.parse().map_err(|error| Failure::local(format!("{}: {error}", path.display())))?;
-    let program = body.get_attribute("token_helper").and_then(|helper| helper.value.as_str());
+    let body = hcl::parse(&text)
+        .map_err(|error| Failure::local(format!("{}: {error}", path.display())))?;
+    let program = match body.get("token_helper") {
+        Some(hcl::Node::Scalar(scalar)) => scalar.value.as_str(),
+        _ => None,
+    };
     Ok(program.filter(|program| !program.is_empty()).map(str::to_owned))
 }
 

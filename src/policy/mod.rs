@@ -8,7 +8,6 @@
 mod acl;
 mod builtin;
 mod capability;
-mod hcl;
 mod parse;
 mod pattern;
 mod template;

@@ -11,11 +11,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::capability::{Capabilities, Capability};
-use super::hcl::{self, Body, Item, Node};
 use super::pattern::Pattern;
 use super::template::{self, TemplateLimits};
 use crate::clock::Timestamp;
 use crate::duration::SignedDuration;
+use crate::hcl::{self, Body, Item, Node};
 
 /// Bytes of one policy's text, after base64 is undone.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;

@@ -61,10 +61,11 @@ impl JoinTarget {
     async fn call<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
         let response = self.client()?.send(&Request::write(path, body)).await;
         let body = response.and_then(|response| response.json());
-        let mut body = body.map_err(|error| {
+        let body = body.map_err(|error| {
             Error::Unavailable(format!("{} could not be joined: {error}", self.api_address))
         })?;
-        serde_json::from_value(body["data"].take()).map_err(Error::internal)
+        let data = body.get("data").cloned().unwrap_or_default();
+        serde_json::from_value(data).map_err(Error::internal)
     }
 
     /// Whether a cluster is there already.
@@ -74,7 +75,7 @@ impl JoinTarget {
         };
         let answer = client.send(&Request::read("sys/init")).await;
         let answer = answer.and_then(|response| response.json());
-        answer.is_ok_and(|answer| answer["initialized"] == Value::Bool(true))
+        answer.is_ok_and(|answer| answer.get("initialized") == Some(&Value::Bool(true)))
     }
 }
 

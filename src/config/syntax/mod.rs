@@ -1,13 +1,6 @@
-//! HCL (version 1, as Vault reads it) and JSON, read into one tree that knows its lines.
+//! What stanzas are read from: the tree of [`crate::hcl`], whose values know their file and line.
 //!
-//! Neither a JSON reader nor an HCL2 one would do: the first forgets lines, and the second refuses
-//! what HCL1 files hold (several attributes on one line, quoted keys, `block = { … }`).
-//!
-//! **Invariant:** input is bounded by `FILE_BYTES_MAX`, depth by `DEPTH_MAX`; no input panics.
-
-mod hcl;
-mod json;
-mod scan;
+//! **Invariant:** input is bounded by `FILE_BYTES_MAX`; no input panics.
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::problem::{Place, Problem};
+use crate::hcl;
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
@@ -74,14 +68,49 @@ pub(super) fn parse(source: &Arc<str>, text: &str) -> Result<Vec<Entry>, Problem
         let text = format!("is longer than {FILE_BYTES_MAX} bytes");
         return Err(Problem { place: Place::whole(source), text });
     }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('{') {
-        json::parse(source, text)
-    } else {
-        hcl::parse(source, text)
+    hcl::parse(text)
+        .map(|body| entries(source, body))
+        .map_err(|error| Problem { place: at(source, error.line), text: error.message })
+}
+
+fn entries(source: &Arc<str>, body: hcl::Body) -> Vec<Entry> {
+    let entry = |item: hcl::Item| {
+        let mut keys = item.keys.into_iter().map(|key| key.text);
+        let key = keys.next().unwrap_or_default();
+        Entry { key, labels: keys.collect(), node: node(source, item.line, item.node) }
+    };
+    body.items.into_iter().map(entry).collect()
+}
+
+fn node(source: &Arc<str>, line: usize, node: hcl::Node) -> Node {
+    let value = match node {
+        hcl::Node::Scalar(scalar) => value(&scalar),
+        hcl::Node::List(list) => {
+            let elements = list.elements.into_iter();
+            Value::List(elements.map(|one| self::node(source, one.line, one.node)).collect())
+        }
+        hcl::Node::Object(body) => Value::Object(entries(source, body)),
+    };
+    Node { place: at(source, line), value }
+}
+
+fn value(scalar: &hcl::Scalar) -> Value {
+    match &scalar.value {
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Number(number) => Value::Number(match scalar.raw() {
+            // `0660` is left as it is: whoever reads permissions takes them for octal anyway.
+            Some(raw) if !raw.contains(['x', 'X']) => raw.to_owned(),
+            _ => number.to_string(),
+        }),
+        // Of scalars there is nothing else.
+        _ => Value::Null,
     }
 }
 
+fn at(source: &Arc<str>, line: usize) -> Place {
+    Place::line(source, u32::try_from(line).unwrap_or(u32::MAX))
+}
+
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
-const DEPTH_MAX: usize = 32;
 const SHOWN_CHARS_MAX: usize = 60;

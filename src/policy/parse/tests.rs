@@ -173,7 +173,7 @@ fn errors_name_path_key_and_line_and_what_was_expected() {
 const ERRORS: &[(&str, &str)] = &[
     ("foo = 1", "invalid key \"foo\" on line 1: expected `path \"…\" { … }`"),
     ("{\"foo\": 1}", "invalid key \"foo\" on line 1: expected `path \"…\" { … }`"),
-    ("path \"a\" {", "line 1: expected a key or `}`, found the end of the text"),
+    ("path \"a\" {", "line 1: `{` is never closed"),
     ("path \"a\" \"b\" {}", "unexpected \"b\" on line 1: a path is one string"),
     ("path = 1", "`path` on line 1: expected a path, as in `path \"a/b\"`"),
     (

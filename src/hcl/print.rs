@@ -3,7 +3,7 @@
 use super::{Body, Element, Item, Key, List, Node, Scalar, Style};
 
 /// As HCL, whatever it was parsed from. Ends in a line end, unless there is nothing.
-pub(in super::super) fn print(body: &Body) -> String {
+pub fn print(body: &Body) -> String {
     let mut out = String::new();
     print_body(&mut out, body, 0);
     out
@@ -80,7 +80,7 @@ fn print_list(out: &mut String, list: &List, depth: usize) {
         return;
     }
     out.push_str("[\n");
-    for (index, Element { node, style }) in list.elements.iter().enumerate() {
+    for (index, Element { node, style, .. }) in list.elements.iter().enumerate() {
         if index > 0 && !style.comments.is_empty() {
             out.push('\n');
         }

@@ -78,6 +78,7 @@ impl<'a> Lexer<'a> {
             '"' => Kind::Text(self.quoted(line)?),
             '<' if hcl && self.rest().starts_with('<') => Kind::Text(self.heredoc(line)?),
             '-' | '0'..='9' => Kind::Number(self.number(line)?),
+            '.' if hcl => Kind::Number(self.number(line)?),
             first if first.is_alphabetic() || first == '_' => {
                 let start = self.at - first.len_utf8();
                 while self
@@ -249,8 +250,14 @@ impl<'a> Lexer<'a> {
         };
         integer
             .map(Number::from)
-            .or_else(|| serde_json::from_str(text).ok())
-            .ok_or_else(|| SyntaxError::at(line, format!("`{text}` is not a number")))
+            .or_else(|| match text.strip_prefix('.') {
+                Some(fraction) => serde_json::from_str(&format!("0.{fraction}")).ok(),
+                None => serde_json::from_str(text).ok(),
+            })
+            .ok_or_else(|| {
+                let hint = if self.dialect == Dialect::Hcl { " (strings need quotes)" } else { "" };
+                SyntaxError::at(line, format!("`{text}` is not a number{hint}"))
+            })
     }
 
     fn peek(&self) -> Option<char> {

@@ -16,6 +16,7 @@ fn values_are_read_as_in_hcl_1() {
         ("-3", json!(-3)),
         ("0x1f", json!(31)),
         ("010", json!(8)),
+        (".5", json!(0.5)),
         ("true", json!(true)),
         ("[1, \"a\", [true],]", json!([1, "a", [true]])),
         ("[]", json!([])),
@@ -36,6 +37,21 @@ fn values_are_read_as_in_hcl_1() {
     ] {
         assert_eq!(value(text), expected, "{text}");
     }
+}
+
+#[test]
+fn a_key_has_what_it_was_given_last() {
+    let body = parse("a = 1\nb { c = 2 }\na = 3\na \"x\" {}").unwrap();
+    assert_eq!(body.get("a").map(|node| node.to_json()), Some(json!(3)));
+    assert_eq!(body.get("b").map(|node| node.to_json()), Some(json!({"c": 2})));
+    assert!(body.get("c").is_none());
+}
+
+#[test]
+fn json_may_lack_commas_or_end_in_one_as_in_hcl_1() {
+    let body = parse("{\"a\": [1,], \"b\": 2 \"c\": {},}").unwrap();
+    let items: Vec<_> = body.items.iter().map(|item| item.node.to_json()).collect();
+    assert_eq!(items, [json!([1]), json!(2), json!({})]);
 }
 
 #[test]
@@ -65,10 +81,14 @@ fn errors_name_the_line_and_what_was_expected() {
         ("a = [1 2]", "line 1: expected `,` or `]`, found `2`"),
         ("a = [1, ,]", "line 1: expected a value, found `,`"),
         ("a \"b\" = {}", "line 1: expected `{`, found `=`"),
-        ("a {\n", "line 2: expected a key or `}`, found the end of the text"),
-        ("a = 1\n}", "line 2: expected a key or `}`, found `}`"),
-        ("a = 1x", "line 1: `1x` is not a number"),
-        ("a = 08", "line 1: `08` is not a number"),
+        ("\na {\n\n b = 1", "line 2: `{` is never closed"),
+        ("{\"a\": 1", "line 1: `{` is never closed"),
+        ("a = 1\n}", "line 2: expected a key, found `}`"),
+        ("a { ] }", "line 1: expected a key or `}`, found `]`"),
+        ("a = .", "line 1: `.` is not a number (strings need quotes)"),
+        ("{\"a\": 1x}", "line 1: `1x` is not a number"),
+        ("a = 1x", "line 1: `1x` is not a number (strings need quotes)"),
+        ("a = 08", "line 1: `08` is not a number (strings need quotes)"),
         ("a = <<\n", "line 1: expected a word and a line end after `<<`"),
         ("a = <<EOF\nb\n", "line 1: a heredoc lacks its `EOF`"),
         ("/* a\n\n", "line 1: a comment lacks its `*/`"),

@@ -1,7 +1,8 @@
-//! HCL 1 as policies are written in it, and JSON, with one parser.
+//! HCL 1, as policies and configurations are written in it, and JSON, with one parser.
 //!
-//! HCL 2 parsers refuse what HCL 1 took for ten years: commas between attributes, attributes that
-//! repeat, `${` as plain text. Policies in use have them all.
+//! HCL 2 parsers refuse what HCL 1 took for ten years: commas between attributes, several of them
+//! on a line, attributes that repeat, `${` as plain text. Files in use have them all. JSON readers
+//! forget lines, and refuse what HCL 1's own reader of JSON lets pass: commas may lack or trail.
 //!
 //! **Invariant:** memory is bounded by the text's length, recursion by [`DEPTH_MAX`].
 
@@ -14,16 +15,17 @@ use serde_json::{Number, Value};
 
 use lexer::{Dialect, Kind, Lexer, Token};
 
-pub(super) use print::print;
+pub use print::print;
 
 /// Objects and lists in one another.
-pub(super) const DEPTH_MAX: usize = 32;
+pub const DEPTH_MAX: usize = 32;
 
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line}: {message}")]
-pub(super) struct SyntaxError {
-    line: usize,
-    message: String,
+pub struct SyntaxError {
+    /// From 1.
+    pub line: usize,
+    pub message: String,
 }
 
 impl SyntaxError {
@@ -34,57 +36,59 @@ impl SyntaxError {
 
 /// What is between braces, or the whole text.
 #[derive(Debug, Default)]
-pub(super) struct Body {
-    pub(super) items: Vec<Item>,
+pub struct Body {
+    pub items: Vec<Item>,
     /// After the last item.
     comments: Vec<String>,
 }
 
 /// `key "label" { … }` or `key = value`.
 #[derive(Debug)]
-pub(super) struct Item {
+pub struct Item {
     /// Never empty: the key, then the labels.
-    pub(super) keys: Vec<Key>,
-    pub(super) node: Node,
+    pub keys: Vec<Key>,
+    pub node: Node,
     /// Where it starts, from 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// `=` stood before the value.
     assigned: bool,
     style: Style,
 }
 
 #[derive(Debug)]
-pub(super) struct Key {
-    pub(super) text: String,
+pub struct Key {
+    pub text: String,
     /// As written. `None` where that was JSON's way.
     raw: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub enum Node {
     Scalar(Scalar),
     List(List),
     Object(Body),
 }
 
 #[derive(Debug)]
-pub(super) struct Scalar {
-    pub(super) value: Value,
+pub struct Scalar {
+    pub value: Value,
     /// As written. `None` where that was JSON's way.
     raw: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) struct List {
-    pub(super) elements: Vec<Element>,
+pub struct List {
+    pub elements: Vec<Element>,
     comments: Vec<String>,
     /// It had a line end between its brackets.
     spread: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Element {
-    pub(super) node: Node,
+pub struct Element {
+    pub node: Node,
+    /// Where it starts, from 1.
+    pub line: usize,
     style: Style,
 }
 
@@ -99,9 +103,24 @@ struct Style {
     parted: bool,
 }
 
+impl Body {
+    /// What a key is given; of several the last.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        let is_it = |item: &&Item| matches!(item.keys.as_slice(), [only] if only.text == key);
+        self.items.iter().rfind(is_it).map(|item| &item.node)
+    }
+}
+
+impl Scalar {
+    /// As it stands in the text; `None` in JSON.
+    pub fn raw(&self) -> Option<&str> {
+        self.raw.as_deref()
+    }
+}
+
 impl Item {
     /// A block `key "label" { … }`, made of an object that was written in another way.
-    pub(super) fn block(key: &str, label: String, body: Body, line: usize) -> Self {
+    pub fn block(key: &str, label: String, body: Body, line: usize) -> Self {
         let keys = vec![
             Key { text: key.to_owned(), raw: Some(key.to_owned()) },
             Key { text: label, raw: None },
@@ -113,7 +132,7 @@ impl Item {
 
 impl Node {
     /// As JSON. An object whose keys repeat keeps the last of each.
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match self {
             Self::Scalar(scalar) => scalar.value.clone(),
             Self::List(list) => {
@@ -133,7 +152,7 @@ impl Node {
     }
 
     /// As said in errors.
-    pub(super) fn describe(&self) -> &'static str {
+    pub fn describe(&self) -> &'static str {
         match self {
             Self::Scalar(Scalar { value: Value::String(_), .. }) => "a string",
             Self::Scalar(Scalar { value: Value::Number(_), .. }) => "a number",
@@ -146,7 +165,7 @@ impl Node {
 }
 
 /// Whether it is JSON: no HCL starts with a brace.
-pub(super) fn is_json(text: &str) -> bool {
+pub fn is_json(text: &str) -> bool {
     text.trim_start_matches(BYTE_ORDER_MARK).trim_start().starts_with('{')
 }
 
@@ -154,7 +173,7 @@ pub(super) fn is_json(text: &str) -> bool {
 ///
 /// # Errors
 /// With the line, and what was expected there.
-pub(super) fn parse(text: &str) -> Result<Body, SyntaxError> {
+pub fn parse(text: &str) -> Result<Body, SyntaxError> {
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let json = is_json(text);
     let dialect = if json { Dialect::Json } else { Dialect::Hcl };
@@ -162,10 +181,11 @@ pub(super) fn parse(text: &str) -> Result<Body, SyntaxError> {
     let next = lexer.token()?;
     let mut parser = Parser { dialect, lexer, next, comments: Vec::new(), comment_parted: false };
     if !json {
-        return parser.body(0, &Kind::End);
+        return parser.body(0, 1, &Kind::End);
     }
+    let line = parser.next.line;
     parser.advance()?;
-    let body = parser.body(1, &Kind::RightBrace)?;
+    let body = parser.body(1, line, &Kind::RightBrace)?;
     match parser.next.kind {
         Kind::End => Ok(body),
         _ => Err(parser.expected("nothing after the closing `}`")),
@@ -184,7 +204,8 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn body(&mut self, depth: usize, end: &Kind) -> Result<Body, SyntaxError> {
+    /// `line` is that of the opening brace.
+    fn body(&mut self, depth: usize, line: usize, end: &Kind) -> Result<Body, SyntaxError> {
         self.bound(depth)?;
         let mut body = Body::default();
         loop {
@@ -193,6 +214,9 @@ impl Parser<'_> {
                 body.comments = std::mem::take(&mut self.comments);
                 self.advance()?;
                 return Ok(body);
+            }
+            if self.next.kind == Kind::End {
+                return Err(SyntaxError::at(line, "`{` is never closed"));
             }
             let item = self.item(depth)?;
             body.items.push(item);
@@ -220,6 +244,7 @@ impl Parser<'_> {
                 (self.value(depth)?, true)
             }
             (Kind::LeftBrace, 1..) if self.dialect == Dialect::Hcl => (self.value(depth)?, false),
+            (_, 0) if depth == 0 => return Err(self.expected("a key")),
             (_, 0) => return Err(self.expected("a key or `}`")),
             (_, 1) if self.dialect == Dialect::Json => return Err(self.expected("`:`")),
             (_, 1) => return Err(self.expected("`=`, `{` or a name")),
@@ -238,8 +263,9 @@ impl Parser<'_> {
         let json = self.dialect == Dialect::Json;
         let value = match &self.next.kind {
             Kind::LeftBrace => {
+                let line = self.next.line;
                 self.advance()?;
-                return self.body(depth + 1, &Kind::RightBrace).map(Node::Object);
+                return self.body(depth + 1, line, &Kind::RightBrace).map(Node::Object);
             }
             Kind::LeftBracket => return self.list(depth + 1).map(Node::List),
             Kind::Text(text) => Value::String(text.clone()),
@@ -270,10 +296,10 @@ impl Parser<'_> {
                 self.advance()?;
                 return Ok(list);
             }
-            let mut style = self.style();
+            let (mut style, line) = (self.style(), self.next.line);
             let node = self.value(depth)?;
             let comma = self.finish(&mut style)?;
-            list.elements.push(Element { node, style });
+            list.elements.push(Element { node, line, style });
             self.gather()?;
             if !comma && self.next.kind != Kind::RightBracket {
                 return Err(self.expected("`,` or `]`"));
