@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 /// Each module under `src`, lowest first, with what it may import. What is missing is the point:
 /// `store` cannot name `txn`, so it never holds plaintext, and `engines` cannot name `pipeline`.
-const LAYERS: &[(&str, &[&str])] = &[];
 const LAYERS: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("clock", &[]),
