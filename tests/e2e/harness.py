@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import selectors
 import shutil
@@ -64,11 +65,20 @@ def wait_for(what, condition, seconds=START_SECONDS_MAX):
 
 
 def free_port():
-    """One that nothing listens on. It is only for programs that cannot be told port 0."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nothing listens on, for programs that must be told theirs beforehand.
+
+    Below the range that systems give to those who ask for port 0 and to outgoing connections, so
+    that nobody is given it meanwhile.
+    """
+    while True:
+        port = random.randrange(10_240, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Process:

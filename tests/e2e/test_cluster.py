@@ -1,0 +1,217 @@
+"""Three nodes: any of them serves, and clients do not notice that one is lost."""
+
+import concurrent.futures
+import tempfile
+import threading
+
+import harness
+from cluster import Cluster
+from harness import Case, Client, Process, Server, clean_env, free_port, wait_for
+
+
+class ThreeNodes(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cluster = Cluster(tempfile.mkdtemp(dir=cls.folder))
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.cluster.start()
+        answer = cls.cluster.active().write("sys/mounts/kv", {"type": "kv"})
+        assert answer.status == 204, answer
+
+    def setUp(self):
+        """Each test finds three ready nodes, whatever the one before did."""
+        for node in self.cluster.nodes:
+            if not node.process.is_running():
+                node.start()
+            if node.is_sealed():
+                node.unseal()
+            node.ready()
+        self.mount = "kv/" + self._testMethodName[5:30]
+
+    def run(self, result=None):
+        before = len(result.problems)
+        super().run(result)
+        if len(result.problems) > before:
+            for node in self.cluster.nodes:
+                result.problems.append((f"the end of {node.name}'s log", node.process.output()[-3000:]))
+
+    def test_what_one_node_took_every_node_gives(self):
+        for writer in self.cluster.nodes:
+            self.expect(writer.write(f"{self.mount}/{writer.name}", {"by": writer.name}), 204)
+            for reader in self.cluster.nodes:
+                answer = self.expect(reader.read(f"{self.mount}/{writer.name}"), 200)
+                self.assertEqual(answer.data(), {"by": writer.name})
+        for reader in self.cluster.nodes:
+            self.assertEqual(self.expect(reader.list(self.mount), 200).data()["keys"], ["n1", "n2", "n3"])
+
+    def test_one_node_leads_and_all_know_which(self):
+        active = self.cluster.active()
+        self.assertEqual(sorted(node.health() for node in self.cluster.nodes), [200, 429, 429])
+        for node in self.cluster.nodes:
+            # A standby may have been unsealed a moment before it hears of its leader.
+            leader = wait_for(
+                f"{node.name} to know the leader",
+                lambda node=node: (told := node.send("GET", "sys/leader", token="").json())[
+                    "leader_address"
+                ]
+                and told,
+            )
+            self.assertEqual(leader["leader_address"], active.address)
+            self.assertEqual(leader["is_self"], node is active)
+
+    def test_a_standby_redirects_only_who_asks_for_it(self):
+        standby = self.cluster.standbys()[0]
+        headers = {"X-Vault-No-Request-Forwarding": "true"}
+        answer = self.expect(standby.read(f"{self.mount}/x?version=1", headers=headers), 307)
+        active = self.cluster.active()
+        self.assertEqual(answer.headers["location"], f"{active.address}/v1/{self.mount}/x?version=1")
+
+    def test_peers_are_listed_alike_by_both_command_lines(self):
+        node = self.cluster.standbys()[0]
+        shown = []
+        for program in (harness.bao_program(), harness.STRONGROOM):
+            client = Client(program, node, self.folder)
+            shown.append(client.ok("operator", "raft", "list-peers").out)
+            self.assertRegex(client.ok("status").out, "(?m)^HA Mode +standby$")
+        self.assertEqual(shown[0], shown[1])
+        self.assertEqual(shown[0].count("follower"), 2, shown[0])
+
+    def test_killing_the_leader_loses_nothing_at_the_other_nodes(self):
+        active = self.cluster.active()
+        others = [node for node in self.cluster.nodes if node is not active]
+        self.under_load(others, active.process.kill, in_doubt_max=1)
+
+    def test_stepping_down_is_not_noticed_anywhere(self):
+        active = self.cluster.active()
+
+        def step_down():
+            self.expect(active.write("sys/step-down"), 204)
+            wait_for("another to lead", lambda: not active.is_active() and self.cluster.active())
+
+        self.under_load(self.cluster.nodes, step_down)
+
+    def test_sigterm_of_the_leader_is_not_noticed_at_the_other_nodes(self):
+        active = self.cluster.active()
+        others = [node for node in self.cluster.nodes if node is not active]
+        self.under_load(others, lambda: self.assertEqual(active.process.stop(), 0))
+
+    def under_load(self, nodes, event, in_doubt_max=0):
+        """Writers at these nodes, without tries of their own, while `event` happens. Every write is
+        answered with 204, and every one is there afterwards.
+
+        `in_doubt_max`: how many writes of each may be answered with 503, because nobody knows what
+        became of them. It should be 0 everywhere: the next leader is to know which requests were
+        applied, and does not as yet.
+        """
+        count = {node.name: 0 for node in nodes}
+        in_doubt = {node.name: 0 for node in nodes}
+        stop = threading.Event()
+
+        def write(node):
+            while not stop.is_set():
+                number = count[node.name]
+                answer = node.write(f"{self.mount}/{node.name}/{number}", {"n": number})
+                if answer.status == 503 and in_doubt[node.name] < in_doubt_max:
+                    self.assertIn("leadership changed during the request", answer.errors()[0])
+                    in_doubt[node.name] += 1
+                    continue
+                self.expect(answer, 204)
+                count[node.name] = number + 1
+
+        with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
+            writers = [pool.submit(write, node) for node in nodes]
+            try:
+                self.wait_for_progress(count, writers)
+                event()
+                self.wait_for_progress(count, writers)
+            finally:
+                stop.set()
+            for writer in writers:
+                writer.result()
+        for node in nodes:
+            keys = self.expect(node.list(f"{self.mount}/{node.name}"), 200).data()["keys"]
+            expected = {str(number) for number in range(count[node.name])}
+            self.assertLessEqual(expected, set(keys))
+
+    def wait_for_progress(self, count, writers):
+        """Until every writer has written twenty more, or one has failed."""
+        before = dict(count)
+        wait_for(
+            "every writer to go on",
+            lambda: any(writer.done() for writer in writers)
+            or all(count[name] >= before[name] + 20 for name in count),
+        )
+
+    def test_a_killed_node_catches_up_sealed_and_serves_once_unsealed(self):
+        node = self.cluster.standbys()[0]
+        node.process.kill()
+        for number in range(30):
+            answer = self.cluster.active().write(f"{self.mount}/{number}", {"n": number})
+            self.expect(answer, 204)
+        node.start()
+        self.assertTrue(node.is_sealed())
+        node.unseal().ready()
+        for number in range(30):
+            self.assertEqual(self.expect(node.read(f"{self.mount}/{number}"), 200).data(), {"n": number})
+
+    def test_sealing_one_node_seals_that_node_alone(self):
+        node = self.cluster.standbys()[0]
+        self.expect(node.write("sys/seal"), 204)
+        self.assertTrue(node.is_sealed())
+        self.expect(node.read(f"{self.mount}/x"), 503)
+        self.assertFalse(any(other.is_sealed() for other in self.cluster.nodes if other is not node))
+        self.expect(self.cluster.active().write(f"{self.mount}/x", {"a": 1}), 204)
+
+    def test_without_a_majority_nothing_is_acknowledged(self):
+        standbys = self.cluster.standbys()
+        active = self.cluster.active()
+        for node in standbys:
+            node.process.kill()
+        answer = active.write(f"{self.mount}/lost", {"a": 1})
+        self.expect(answer, 503)
+        self.assertIn("retry-after", answer.headers)
+        for node in standbys:
+            node.start().unseal()
+        self.assertEqual(self.cluster.active().write(f"{self.mount}/found", {"a": 1}).status, 204)
+
+    def test_clients_of_a_proxy_lose_nothing_when_the_leader_is_killed(self):
+        program = harness.needs("haproxy")
+        port = free_port()
+        servers = "".join(
+            f"  server {node.name} 127.0.0.1:{node.port} check inter 200ms fall 2 rise 1\n"
+            for node in self.cluster.nodes
+        )
+        configuration = f"{self.folder}/haproxy.cfg"
+        with open(configuration, "w") as file:
+            file.write(HAPROXY.format(port=port, servers=servers))
+        proxy = Process([program, "-f", configuration, "-db"], self.folder, "haproxy", clean_env(self.folder))
+        self.addCleanup(proxy.kill)
+        front = Server(f"http://127.0.0.1:{port}", self.cluster.root_token)
+        front.name = "front"
+        wait_for("the proxy", front.is_up)
+        self.under_load([front], self.cluster.active().process.kill, in_doubt_max=1)
+
+
+# Sends a request again, to another node, where it has no answer: a write that names its version may
+# then be refused as its own rival, a plain write cannot tell. Only what is held in full can be sent
+# again.
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  option redispatch 1
+  retries 3
+  option http-buffer-request
+  retry-on conn-failure empty-response junk-response
+frontend api
+  bind 127.0.0.1:{port}
+  default_backend nodes
+backend nodes
+  balance roundrobin
+  option httpchk GET /v1/sys/health?standbyok=true
+  http-check expect status 200
+{servers}
+"""
