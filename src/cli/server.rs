@@ -31,6 +31,9 @@ pub struct Args {
     /// Do not log in with the root token of such a server.
     #[arg(long)]
     pub dev_no_store_token: bool,
+    /// Run three of them as a cluster, each a process of its own: kill one and watch.
+    #[arg(long)]
+    pub dev_three_node: bool,
     /// Mount the unversioned key-value engine at `secret/`, instead of the versioned one.
     #[arg(long)]
     pub dev_kv_v1: bool,

@@ -91,7 +91,7 @@ fn announcement(server: &DevServer, ca: Option<&Path>, stored: Stored) -> String
     text
 }
 
-fn address(text: &str) -> Result<SocketAddr, Failure> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Failure> {
     let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
     found.ok_or_else(|| {
         Failure::local(format!("`{text}` is no address to listen on, such as 127.0.0.1:8200"))

@@ -5,6 +5,7 @@ mod dev_tls;
 mod log_file;
 mod logging;
 mod pid_file;
+mod three;
 
 use std::io;
 
@@ -33,9 +34,10 @@ pub fn run(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::local(format!("the runtime cannot start: {error}")))?;
     let ended = runtime.block_on(async {
-        match args.dev {
-            true => dev::run(args, env, io).await,
-            false => run_node(args, env, io).await,
+        match (args.dev, args.dev_three_node) {
+            (_, true) => three::run(args, env, io).await,
+            (true, false) => dev::run(args, env, io).await,
+            (false, false) => run_node(args, env, io).await,
         }
     });
     // What has not finished in its time is not waited for.

@@ -127,7 +127,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("serve", &["cli", "clock", "config", "crypto", "duration", "http", "rng", "secret", "server"]),
+    (
+        "serve",
+        &[
+            "cli", "client", "clock", "config", "crypto", "duration", "http", "rng", "secret",
+            "server",
+        ],
+    ),
 ];
 
 /// Who may make a `Ciphertext` of bytes: the barrier, which has sealed them, and what reads back

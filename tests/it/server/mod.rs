@@ -5,3 +5,4 @@ mod input;
 mod process;
 mod signals;
 mod start;
+mod three;
