@@ -17,6 +17,13 @@
 /// What nodes say to each other.
 pub mod cluster {
     tonic::include_proto!("strongroom.cluster");
+
+    /// Shows no token.
+    impl std::fmt::Debug for JoinRequest {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JoinRequest(..)")
+        }
+    }
 }
 
 /// Clients' requests on their way to the active node.

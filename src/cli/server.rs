@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::env::Env;
+use super::failure::Failure;
+use super::token_helper::TokenHelper;
+use crate::secret::Secret;
+
 /// Run a server
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
@@ -29,9 +34,6 @@ pub struct Args {
     /// Mount the unversioned key-value engine at `secret/`, instead of the versioned one.
     #[arg(long)]
     pub dev_kv_v1: bool,
-    /// Keep the data of such a server here instead of in memory.
-    #[arg(long, value_name = "FOLDER")]
-    pub dev_storage: Option<PathBuf>,
     /// The least important messages to log: trace, debug, info, warn or error. [VAULT_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -53,10 +55,15 @@ pub struct Args {
     /// Log to standard output what would go to standard error.
     #[arg(long)]
     pub combine_logs: bool,
-    /// End the process when its core shuts down.
+    /// End the process when replication stops: it always does.
     #[arg(long)]
     pub exit_on_core_shutdown: bool,
-    /// Run for the recovery of the storage alone.
-    #[arg(long)]
-    pub recovery: bool,
+}
+
+/// Keeps a token where `login` does.
+///
+/// # Errors
+/// Where there is no home, or what keeps it fails.
+pub fn store_token(env: &Env, token: &Secret<String>) -> Result<(), Failure> {
+    TokenHelper::find(env)?.store(token)
 }

@@ -210,6 +210,47 @@ impl Connector {
     }
 }
 
+/// A connection without a certificate of this node's own, to whoever shows one of the authority
+/// with this fingerprint.
+pub(super) fn token_channel(address: &str, fingerprint: [u8; 32]) -> Channel {
+    let endpoint = Endpoint::from_static("http://node").connect_timeout(TOKEN_CONNECT);
+    let connector = TokenConnector { address: address.into(), fingerprint };
+    endpoint.connect_with_connector_lazy(connector)
+}
+
+#[derive(Clone)]
+struct TokenConnector {
+    address: String,
+    fingerprint: [u8; 32],
+}
+
+impl Service<Uri> for TokenConnector {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self { address, fingerprint } = self.clone();
+        let connect = async move {
+            let config = tls::token_config(fingerprint).map_err(io::Error::other)?;
+            let tcp = TcpStream::connect(&address).await?;
+            tcp.set_nodelay(true)?;
+            let name = ServerName::try_from("node").map_err(io::Error::other)?;
+            let mut stream = TlsConnector::from(config).connect(name, tcp).await?;
+            hello::ask_to_join(&mut stream).await?;
+            Ok(TokioIo::new(stream))
+        };
+        Box::pin(async move {
+            let connected = tokio::time::timeout(TOKEN_CONNECT, connect).await;
+            connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        })
+    }
+}
+
 /// A connection that ends when it must.
 pub(super) struct NodeStream {
     stream: TlsStream<TcpStream>,
@@ -264,6 +305,7 @@ pub(super) fn exporter<Data>(connection: &rustls::ConnectionCommon<Data>) -> io:
 }
 
 const EXPORTER: &[u8] = b"EXPORTER-strongroom-unsealed";
+const TOKEN_CONNECT: Duration = Duration::from_secs(5);
 const FORWARD_CONNECTIONS: usize = 2;
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 

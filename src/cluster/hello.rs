@@ -83,12 +83,7 @@ where
         let own = proof.prove(exporter, Role::Dialler, ends);
         hello.extend(own.ok_or_else(|| refused(Refusal::Sealed))?);
     }
-    stream.write_all(&hello).await?;
-    stream.flush().await?;
-    match stream.read_u8().await? {
-        WELCOME => {}
-        verdict => return Err(refused(Refusal::of(verdict))),
-    }
+    say(stream, &hello).await?;
     if purpose == Purpose::Forwarding {
         let mut theirs = [0; 32];
         stream.read_exact(&mut theirs).await?;
@@ -97,6 +92,26 @@ where
         }
     }
     Ok(())
+}
+
+/// The dialler's half, where it is no member yet.
+///
+/// # Errors
+/// Where the listener refuses.
+pub(super) async fn ask_to_join<S>(stream: &mut S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    say(stream, &[VERSION, Purpose::Joining.byte()]).await
+}
+
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &[u8]) -> io::Result<()> {
+    stream.write_all(hello).await?;
+    stream.flush().await?;
+    match stream.read_u8().await? {
+        WELCOME => Ok(()),
+        verdict => Err(refused(Refusal::of(verdict))),
+    }
 }
 
 /// The listener's half: what is wanted.

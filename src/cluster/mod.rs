@@ -9,6 +9,7 @@ mod forward;
 mod forwarding;
 mod hello;
 mod identity;
+mod join;
 mod route;
 mod serve;
 mod tls;
@@ -18,6 +19,7 @@ pub use forward::{ForwardError, Forwarded, Origin, Outcome, Wanted};
 pub use forwarding::ForwardHandler;
 pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};
+pub use join::{Admission, Admits, Application, JoinError, JoinRefusal, Renewed};
 pub use serve::RemovedNodes;
 
 use std::sync::Arc;
@@ -28,11 +30,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::proto::cluster::certificates_server::CertificatesServer;
+use crate::proto::cluster::join_server::JoinServer;
 use crate::proto::cluster::raft_server::RaftServer;
 use crate::proto::forward::forward_server::ForwardServer;
 use crate::raft::{MESSAGE_BYTES_MAX, Peers, RaftService, Timing};
 use dial::Dialler;
 use forwarding::Forwarding;
+use join::Joining;
 use route::Routes;
 use serve::{Offered, Open, Server};
 use tls::Trust;
@@ -50,6 +55,8 @@ pub struct Cluster {
 pub struct Services {
     pub raft: RaftService,
     pub forward: Arc<dyn ForwardHandler>,
+    /// Without it nobody joins by token, and no certificate is renewed.
+    pub admits: Option<Arc<dyn Admits>>,
     /// As `RaftLog::applied` tells it.
     pub applied: watch::Receiver<u64>,
     /// Where what is not raft's runs.
@@ -131,10 +138,17 @@ impl Cluster {
         let forwarding = ForwardServer::new(forwarding)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let mut replication = Routes::builder().add(raft);
+        let mut joining = None;
+        if let Some(admits) = services.admits {
+            let service = Joining { id: self.identity.id(), admits };
+            replication = replication.add(CertificatesServer::new(service.clone()));
+            joining = Some(Routes::builder().add(JoinServer::new(service)).build());
+        }
         let offered = Offered {
-            replication: Routes::builder().add(raft).build(),
+            replication: replication.build(),
             forwarding: Some(Routes::builder().add(forwarding).build()),
-            joining: None,
+            joining,
             requests: services.requests,
         };
         self.server.clone().run(listener, Arc::new(offered), stop).await;

@@ -1,4 +1,5 @@
 mod forwarding;
 mod harness;
+mod joining;
 mod replication;
 mod trust;

@@ -15,8 +15,10 @@ use rustls::{
     ServerConfig, SignatureScheme,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::authority::{NodeName, validity};
-use super::identity::Identity;
+use super::identity::{Identity, Issued};
 
 /// Whose certificates count.
 #[derive(Debug)]
@@ -216,7 +218,7 @@ pub(super) fn server_config(
     let mut config = ServerConfig::builder_with_provider(trust.provider.clone())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(trust.clone())
-        .with_single_cert(vec![issued.certificate.clone()], identity.private_key())?;
+        .with_single_cert(chain(&issued), identity.private_key())?;
     config.alpn_protocols = vec![ALPN.into()];
     // A resumed session would skip the check of certificates.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -236,6 +238,80 @@ pub(super) fn client_config(
         .with_custom_certificate_verifier(trust.clone())
         .with_client_auth_cert(vec![issued.certificate.clone()], identity.private_key())?;
     Ok(Some(Arc::new(finish(config))))
+}
+
+/// For a node that has a token: it knows the authority's fingerprint, and nobody's certificate.
+pub(super) fn token_config(fingerprint: [u8; 32]) -> Result<Arc<ClientConfig>, Error> {
+    let trust = Trust::new();
+    let verifier = Arc::new(Pinned { trust: trust.clone(), fingerprint });
+    let config = ClientConfig::builder_with_provider(trust.provider.clone())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(Arc::new(finish(config)))
+}
+
+/// The node's own and, for those who know but a fingerprint, the authorities'.
+fn chain(issued: &Issued) -> Vec<CertificateDer<'static>> {
+    std::iter::once(&issued.certificate).chain(&issued.authorities).cloned().collect()
+}
+
+/// Trusts whatever authority of the chain has this fingerprint.
+#[derive(Debug)]
+struct Pinned {
+    trust: Arc<Trust>,
+    fingerprint: [u8; 32],
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let matching =
+            |authority: &&CertificateDer<'_>| *Sha256::digest(authority) == self.fingerprint;
+        let authority = intermediates.iter().find(matching);
+        let authority =
+            authority.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone().into_owned())?;
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(end_entity)?,
+            &roots,
+            &[],
+            moment(end_entity)?,
+            self.trust.provider.signature_verification_algorithms.all,
+        )?;
+        NodeName::of(end_entity).map_err(|_| BAD_NAME)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.trust.old_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.trust.signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.trust.schemes()
+    }
 }
 
 fn finish(mut config: ClientConfig) -> ClientConfig {

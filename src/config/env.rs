@@ -71,6 +71,7 @@ variables! {
     LOG_FORMAT Server "Overrides `log_format`.",
     UI Server "Overrides `ui`.",
     DISABLE_MLOCK Server "Overrides `disable_mlock`.",
+    REPORTED_VERSION Server "Overrides `reported_version`, also that of `server -dev`.",
     DEV_ROOT_TOKEN_ID Server "Root token of `server -dev`.",
     DEV_LISTEN_ADDRESS Server "Address that `server -dev` listens on, instead of 127.0.0.1:8200.",
     ADDR Client "URL of the server; https://127.0.0.1:8200 if not set.",

@@ -53,6 +53,8 @@ stanza! {
         pub http_write_timeout: Duration = "0",
         /// Largest body of a request; -1 is without limit. Snapshots are exempt.
         pub max_request_size: SizeLimit = "32MiB",
+        /// How many connections are served at one time; those beyond are closed.
+        pub max_connections: u32 = "8192",
         /// How long a request may run; `default_max_request_duration` if not set.
         pub max_request_duration: Option<Duration>,
         /// Whether, and from whom, the PROXY protocol tells the client's address.
@@ -118,6 +120,8 @@ stanza! {
         pub socket_group: Option<String>,
         /// Largest body of a request; -1 is without limit. Snapshots are exempt.
         pub max_request_size: SizeLimit = "32MiB",
+        /// How many connections are served at one time; those beyond are closed.
+        pub max_connections: u32 = "8192",
         /// How long a request may run; `default_max_request_duration` if not set.
         pub max_request_duration: Option<Duration>,
         /// Headers that responses get, by status.
@@ -242,6 +246,7 @@ impl Check for TcpListener {
                         `proxy_protocol_behavior`";
             reader.problem(body.place_of("proxy_protocol_behavior"), text.to_owned());
         }
+        check_connections(self.max_connections, body, reader);
         more_than_zero("http_read_header_timeout", self.http_read_header_timeout, body, reader);
         if let Some(longest) = self.max_request_duration {
             more_than_zero("max_request_duration", longest, body, reader);
@@ -258,6 +263,7 @@ impl Check for TcpListener {
 
 impl Check for UnixListener {
     fn check(&self, body: &Body<'_>, reader: &mut Reader<'_>) {
+        check_connections(self.max_connections, body, reader);
         if let Some(longest) = self.max_request_duration {
             more_than_zero("max_request_duration", longest, body, reader);
         }
@@ -265,6 +271,13 @@ impl Check for UnixListener {
 }
 
 impl Check for ListenerTelemetry {}
+
+fn check_connections(max: u32, body: &Body<'_>, reader: &mut Reader<'_>) {
+    if max == 0 {
+        let text = "`max_connections` must be more than 0".to_owned();
+        reader.problem(body.place_of("max_connections"), text);
+    }
+}
 
 impl Setting for Vec<Listener> {
     fn kind() -> String {

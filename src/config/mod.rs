@@ -32,7 +32,9 @@ pub use settings::{LogFormat, LogLevel, Seal, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;
-pub use value::{ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Words};
+pub use value::{
+    ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Version, Words,
+};
 
 use std::fs;
 use std::io::Read as _;
@@ -270,6 +272,7 @@ const TOP_OVERRIDES: &[(&str, &str)] = &[
     (env::LOG_FORMAT, "log_format"),
     (env::UI, "ui"),
     (env::DISABLE_MLOCK, "disable_mlock"),
+    (env::REPORTED_VERSION, "reported_version"),
 ];
 
 /// The same for `storage "raft"`.

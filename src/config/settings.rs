@@ -7,7 +7,7 @@ use super::listener::Listener;
 use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
 use super::storage::Storage;
 use super::telemetry::Telemetry;
-use super::value::{ClusterEndpoint, Endpoint, Size, choice};
+use super::value::{ClusterEndpoint, Endpoint, Size, Version, choice};
 
 stanza! {
     /// What stands outside of every block.
@@ -50,6 +50,8 @@ stanza! {
         pub default_max_request_duration: Duration = "90s",
         /// File for the number of the process.
         pub pid_file: Option<PathBuf>,
+        /// The version of Vault that clients are told, because they tell features from it.
+        pub reported_version: Version = "1.19.0",
         /// Whether sys/raw is open to those whose policy allows it.
         pub raw_storage_endpoint: bool = "false",
         /// Whether responses name the host, in `X-Vault-Hostname`.

@@ -2,11 +2,13 @@
 //! and `1` are the same, and a number of seconds may be a number, `"90"`, `"90s"` or `"1h30m"`.
 
 mod address;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
 pub use address::{ClusterEndpoint, Endpoint, Scheme};
+pub use version::Version;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,9 +43,16 @@ macro_rules! choice {
                 let $crate::config::syntax::Value::Text(text) = value else {
                     return Err($crate::config::stanza::Wrong::Kind);
                 };
+                Self::from_word(text).ok_or($crate::config::stanza::Wrong::Kind)
+            }
+        }
+
+        impl $name {
+            /// `None` where it is none of the words.
+            pub fn from_word(text: &str) -> Option<Self> {
                 match text.trim().to_ascii_lowercase().as_str() {
-                    $( $($word)|+ => Ok(Self::$variant), )*
-                    _ => Err($crate::config::stanza::Wrong::Kind),
+                    $( $($word)|+ => Some(Self::$variant), )*
+                    _ => None,
                 }
             }
         }

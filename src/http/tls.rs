@@ -55,6 +55,16 @@ impl Tls {
         self.current.read().unwrap_or_else(PoisonError::into_inner).leaf.to_vec()
     }
 
+    /// All that [`Self::reload`] reads.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let ca_file = match &self.settings.client_certificates {
+            ClientCertificates::Require { ca_file } => Some(ca_file.as_path()),
+            ClientCertificates::Ask | ClientCertificates::Off => None,
+        };
+        let TlsSettings { certificate_file, key_file, .. } = &self.settings;
+        [certificate_file.as_path(), key_file.as_path()].into_iter().chain(ca_file)
+    }
+
     pub(super) fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config)
     }

@@ -66,3 +66,6 @@ impl Candidacy {
             && (*self.candidate.borrow() || self.since_leader() >= self.caretaker_after)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,8 @@ pub struct Options {
     pub proposal_bytes_max: usize,
     /// Entries that stay in the log behind a snapshot, for nodes that were away.
     pub log_entries_kept: u64,
+    /// As [`Self::log_entries_kept`], in bytes: whichever is less.
+    pub log_bytes_kept: u64,
     /// So many entries after a snapshot, the next is made.
     pub snapshot_every_entries: u64,
     /// Threads of raft's own runtime.
@@ -72,6 +74,7 @@ impl Default for Options {
             transaction_bytes_max: 8 * 1024 * 1024,
             proposal_bytes_max: 128 * 1024 * 1024,
             log_entries_kept: 200_000,
+            log_bytes_kept: 1 << 30,
             snapshot_every_entries: 50_000,
             threads: 2,
         }

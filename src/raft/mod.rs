@@ -13,6 +13,7 @@ mod memory_state;
 mod network;
 mod peers;
 mod service;
+mod sizes;
 mod snapshot;
 mod state;
 mod state_machine;
@@ -139,7 +140,7 @@ impl RaftLog {
         let candidacy = Arc::new(Candidacy::new(&parts.options.timing, has_voted));
         let statuses = Arc::new(Statuses::default());
         let machine = StateMachine::new(parts.state.clone(), parts.observer)?;
-        let applied = machine.applied_watch();
+        let (applied, sizes) = (machine.applied_watch(), machine.sizes());
         let network = Network {
             id: parts.id,
             peers: parts.peers,
@@ -154,7 +155,7 @@ impl RaftLog {
             .map_err(|fatal| StartError::Storage(fatal.to_string()))?;
         raft.runtime_config().elect(false);
         let own = Arc::new(OwnStatus::default());
-        let started = watches::start(&runtime, &raft, &candidacy, &statuses, &parts.options);
+        let started = watches::start(&runtime, &raft, &candidacy, &statuses, &parts.options, sizes);
         let every = parts.options.timing.heartbeat;
         let handle = runtime.handle().clone();
         let log = Arc::new(Self {

@@ -8,6 +8,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::watch;
 
+use super::sizes::Sizes;
 use super::snapshot::SnapshotData;
 use super::state::{ApplyObserver, StateStore};
 use super::types::{Entry, LogId, Outcome, Position, SnapshotMeta, StoredMembership, TypeConfig};
@@ -26,6 +27,7 @@ pub(super) struct StateMachine {
     durable: Arc<watch::Sender<Position>>,
     /// Index of the newest applied entry, for the node's status.
     applied: Arc<watch::Sender<u64>>,
+    sizes: Arc<Sizes>,
 }
 
 impl StateMachine {
@@ -43,11 +45,16 @@ impl StateMachine {
             durable: Arc::new(watch::Sender::new(position.clone())),
             position,
             applied: Arc::new(watch::Sender::new(applied)),
+            sizes: Arc::default(),
         })
     }
 
     pub(super) fn applied_watch(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
+    }
+
+    pub(super) fn sizes(&self) -> Arc<Sizes> {
+        self.sizes.clone()
     }
 
     fn apply_entry(&mut self, entry: Entry) -> io::Result<Outcome> {
@@ -58,6 +65,7 @@ impl StateMachine {
                 None
             }
             EntryPayload::Normal(payload) => {
+                self.sizes.add(id.index, payload.0.len());
                 let (batch, encoded, mac) =
                     SealedBatch::decode_entry(payload.0).map_err(io::Error::other)?;
                 let applied = self.state.apply(&id, &batch).map_err(view_error)?;

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::candidacy::Candidacy;
 use super::config::Options;
 use super::peers::Statuses;
+use super::sizes::Sizes;
 use super::types::{LogId, NodeInfo, leadership};
 use super::{Raft, RaftLog};
 use crate::record::Leadership;
@@ -67,12 +68,13 @@ pub(super) fn start(
     candidacy: &Arc<Candidacy>,
     statuses: &Arc<Statuses>,
     options: &Options,
+    sizes: Arc<Sizes>,
 ) -> Watches {
     let (leader, leader_seen) = watch::channel(None);
     let (stopped, stopped_seen) = watch::channel(None);
     runtime.spawn(follow(raft.clone(), candidacy.clone(), statuses.clone(), leader, stopped));
     runtime.spawn(stand(raft.clone(), candidacy.clone(), options.clone()));
-    runtime.spawn(keep_short(raft.clone(), options.snapshot_every_entries));
+    runtime.spawn(keep_short(raft.clone(), options.clone(), sizes));
     Watches { leader: leader_seen, stopped: stopped_seen }
 }
 
@@ -147,8 +149,9 @@ async fn stand(raft: Raft, candidacy: Arc<Candidacy>, options: Options) {
     }
 }
 
-/// Makes a snapshot every so many entries, and raft then lets go of the log before it.
-async fn keep_short(raft: Raft, every: u64) {
+/// Makes a snapshot every so many entries or bytes; raft then lets go of the log before it, but
+/// for so many entries, and this for so many bytes.
+async fn keep_short(raft: Raft, options: Options, sizes: Arc<Sizes>) {
     let mut data = raft.data_metrics();
     let mut asked = 0;
     loop {
@@ -157,11 +160,19 @@ async fn keep_short(raft: Raft, every: u64) {
             let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
             (index(data.last_applied), index(data.snapshot))
         };
-        if applied >= snapshot.max(asked).saturating_add(every) {
+        let since = snapshot.max(asked);
+        let due = applied >= since.saturating_add(options.snapshot_every_entries)
+            || sizes.after(since) >= options.log_bytes_kept / 4;
+        if due && applied > since {
             asked = applied;
             if raft.trigger().snapshot().await.is_err() {
                 return;
             }
+        }
+        if let Some(upto) = sizes.excess(options.log_bytes_kept, snapshot)
+            && raft.trigger().purge_log(upto).await.is_err()
+        {
+            return;
         }
         if data.changed().await.is_err() {
             return;

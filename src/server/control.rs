@@ -82,6 +82,10 @@ impl Control {
         }
     }
 
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// With the keyring, and a root token of the caller's choice: `-dev`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One node: what it is made of, and what it does with a request.
 
 mod admission;
+mod certificates;
 mod consensus;
 mod control;
 mod dev;
@@ -9,10 +10,12 @@ mod replicated;
 mod running;
 mod service;
 mod settings;
+mod signals;
 mod start;
 mod tasks;
 mod workers;
 
+pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
 pub use dev::{Dev, DevServer, start_dev};
@@ -20,7 +23,8 @@ pub use joining::{JoinTarget, retry_join};
 pub use replicated::{Replicated, Replication};
 pub use running::{Doors, Running};
 pub use service::{Entrance, Service};
-pub use settings::{listener_settings, with_port};
+pub use settings::{NodeHeaders, listener_settings, with_port};
+pub use signals::{Signals, Told};
 pub use start::start;
 pub use tasks::Tasks;
 pub use workers::{end_what_is_due, run_workers};
@@ -84,6 +88,25 @@ impl Node {
         }));
         let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
         Ok(Self { control, pipeline, service })
+    }
+}
+
+/// As the operating system calls this machine; empty where that is not UTF-8.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_str().unwrap_or_default().to_owned()
+}
+
+/// What an operator can act on, without the system's number: `address in use`.
+pub fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let end = text.find(" (os error ").unwrap_or(text.len());
+            let mut letters = text.chars().take(end);
+            let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+            first.into_iter().chain(letters).collect()
+        }
     }
 }
 

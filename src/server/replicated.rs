@@ -1,15 +1,18 @@
 //! A node among others: its files, its raft, its connections.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
+use super::plain;
 use crate::barrier::{Barrier, Keyring, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
@@ -17,6 +20,7 @@ use crate::cluster::{
     Outcome, RemovedNodes, Services, UnsealedProof,
 };
 use crate::log::{BoxFuture, ReplicatedLog};
+use crate::proto::system as wire;
 use crate::raft::{
     ApplyObserver, DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore,
 };
@@ -71,6 +75,7 @@ impl Replicated {
         let identity = Arc::new(Identity::open(&folder(&disk, path, "node")?, rng.as_ref())?);
         let log =
             SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
+        check_owner(&path.join("log"), &identity)?;
         let exchange = folder(&disk, path, "snapshots")?;
         let on_disk = Arc::new(DiskStateStore::open(
             &folder(&disk, path, "state")?,
@@ -84,7 +89,7 @@ impl Replicated {
         let cluster = Arc::new(Cluster::new(identity.clone(), proof, removed, &options.timing)?);
         let listener = TcpListener::bind(parts.cluster_listen)
             .await
-            .map_err(|error| format!("cluster address {}: {error}", parts.cluster_listen))?;
+            .map_err(|error| cannot_listen(parts.cluster_listen, &error))?;
         let port = listener.local_addr()?.port();
         let raft = RaftLog::start(Parts {
             id: identity.id(),
@@ -95,11 +100,9 @@ impl Replicated {
             options: options.clone(),
         })
         .await?;
+        check_cluster(path, &identity, state.as_ref())?;
         let info = NodeInfo {
-            name: match parts.name.as_str() {
-                "" => format!("node-{:016x}", identity.id()),
-                name => name.to_owned(),
-            },
+            name: node_name(&parts.name, &identity),
             cluster_address: with_port(&parts.cluster_address, port),
             api_address: parts.api_address.clone(),
         };
@@ -109,6 +112,19 @@ impl Replicated {
         watch_disk(&raft, log, on_disk)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
+    }
+
+    /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
+    ///
+    /// # Errors
+    /// Where files are damaged, or cannot be read or written.
+    pub fn name(path: &Path, configured: &str, rng: &dyn Rng) -> Result<String, StartError> {
+        if !configured.is_empty() {
+            return Ok(configured.to_owned());
+        }
+        let disk: Arc<dyn Vfs> = Arc::new(Disk);
+        disk.create_folder(path).map_err(|error| in_folder(path, &error))?;
+        Ok(node_name("", &Identity::open(&folder(&disk, path, "node")?, rng)?))
     }
 
     pub fn info(&self) -> &NodeInfo {
@@ -257,6 +273,7 @@ fn serve(
     let services = Services {
         raft: raft.service(),
         forward,
+        admits: None,
         applied: raft.applied(),
         requests: tokio::runtime::Handle::current(),
     };
@@ -333,7 +350,71 @@ fn folder(disk: &Arc<dyn Vfs>, path: &Path, name: &str) -> Result<PathBuf, Start
 }
 
 fn in_folder(folder: &Path, error: &std::io::Error) -> StartError {
-    format!("data folder {}: {error}", folder.display()).into()
+    let reason = match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "is not a folder".to_owned(),
+        _ => plain(error),
+    };
+    format!("data folder {}: {reason}", folder.display()).into()
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
+    format!("cannot listen on {address} for the cluster: {}", plain(error)).into()
+}
+
+fn node_name(configured: &str, identity: &Identity) -> String {
+    match configured {
+        "" => format!("node-{:016x}", identity.id()),
+        name => name.to_owned(),
+    }
+}
+
+/// The log names the node that wrote it: another one's votes and entries must not be taken for
+/// this one's. Must be called with the folder locked.
+fn check_owner(log: &Path, identity: &Identity) -> Result<(), StartError> {
+    let file = log.join("owner");
+    let own = format!("{}\n", identity.id());
+    match std::fs::read_to_string(&file) {
+        Ok(owner) if owner == own => Ok(()),
+        // A crash can leave it empty, before anything else was written.
+        Ok(owner) if !owner.is_empty() => Err(format!(
+            "data folder {}: the log was written by node {}, but `node` is of node {}: put back \
+             `node` and `log` of one and the same node, or start with an empty folder and join again",
+            log.parent().unwrap_or(log).display(),
+            owner.trim(),
+            identity.id(),
+        )
+        .into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(in_folder(log, &error)),
+        _ => std::fs::write(&file, own).map_err(|error| in_folder(log, &error)),
+    }
+}
+
+/// A node gets its certificate before the first entry of its cluster's log: state without one, or
+/// with another's, was put together from two nodes' folders.
+fn check_cluster(
+    path: &Path,
+    identity: &Identity,
+    state: &dyn StateStore,
+) -> Result<(), StartError> {
+    let Some((_, record)) = state.view().system(SystemKey::Cluster)? else {
+        return Ok(());
+    };
+    let of_state = wire::Cluster::decode(record)?.id;
+    let of_certificate = identity.issued().map(|issued| issued.name.cluster.clone());
+    if of_certificate.as_deref() == Some(of_state.as_str()) {
+        return Ok(());
+    }
+    let certificate = match of_certificate {
+        Some(cluster) => format!("is of cluster {cluster}"),
+        None => "is missing".to_owned(),
+    };
+    Err(format!(
+        "data folder {}: its state is of cluster {of_state}, but the node's certificate \
+         {certificate}: put back `node` and `log` of one and the same node, or start with an empty \
+         folder and join again",
+        path.display(),
+    )
+    .into())
 }
 
 /// `host:0` becomes `host:port`.

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::consensus::Role;
 use super::service::Entrance;
-use super::{JoinTarget, Node, Tasks, retry_join, run_workers};
+use super::signals::{Signals, Told};
+use super::{CertificateWatch, JoinTarget, Node, Tasks, retry_join, run_workers};
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
@@ -62,6 +61,10 @@ impl Running {
         let Doors { listeners, entrance } = doors;
         let tasks = Tasks::default();
         tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
+        let tls = listeners.iter().filter_map(|listener| {
+            listener.tls().map(|tls| (listener.address().clone(), tls.clone()))
+        });
+        tasks.spawn("certificates", CertificateWatch::new(tls).run());
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }
     }
@@ -73,14 +76,21 @@ impl Running {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT; SIGHUP reads certificates again.
+    /// Where it listens, in the order of the configuration.
+    pub fn addresses(&self) -> impl Iterator<Item = &BoundAddress> {
+        self.listeners.iter().map(Listener::address)
+    }
+
+    /// Serves until it is told to end; then lets requests finish, but for a second SIGINT. SIGHUP
+    /// reads certificates again and calls `reload`.
     ///
     /// # Errors
-    /// Where signals cannot be received.
-    pub async fn until_signal(self) -> std::io::Result<()> {
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    /// Where replication has stopped, or SIGINT came twice.
+    pub async fn until_signal(
+        self,
+        signals: &mut Signals,
+        reload: &dyn Fn(),
+    ) -> std::io::Result<()> {
         let mut stopped = self.node.control.consensus.stopped();
         loop {
             tokio::select! {
@@ -89,14 +99,25 @@ impl Running {
                     tracing::error!(reason, "replication has stopped: the node ends");
                     return Err(std::io::Error::other(reason));
                 }
-                _ = hang_up.recv() => self.reload(),
-                _ = interrupt.recv() => break,
-                _ = terminate.recv() => break,
+                told = signals.next() => match told {
+                    Told::End => break,
+                    Told::Reload => {
+                        reload();
+                        self.reload();
+                    }
+                },
             }
         }
         tracing::info!("told to end");
-        self.shut_down().await;
-        Ok(())
+        tokio::select! {
+            () = self.shut_down() => {
+                tracing::info!("ended");
+                Ok(())
+            }
+            () = signals.interrupt() => {
+                Err(std::io::Error::other("interrupted again: ended without waiting for requests"))
+            }
+        }
     }
 
     /// Reads certificates again; a bad pair is refused and the old one kept.
@@ -104,9 +125,11 @@ impl Running {
         for listener in &self.listeners {
             match listener.reload() {
                 Ok(()) => tracing::info!(address = %listener.address(), "reloaded"),
-                Err(error) => {
-                    tracing::error!(address = %listener.address(), %error, "not reloaded");
-                }
+                Err(error) => tracing::error!(
+                    address = %listener.address(),
+                    error = &error as &dyn std::error::Error,
+                    "not reloaded: what was served before is served on"
+                ),
             }
         }
     }

@@ -15,11 +15,29 @@ use crate::http::{
 pub fn listener_settings(
     listener: &Listener,
     settings: &Settings,
+    node: &NodeHeaders,
 ) -> Result<ListenerSettings, SettingsError> {
-    match listener {
+    let mut made = match listener {
         Listener::Tcp(tcp) => of_tcp(tcp, settings),
         Listener::Unix(unix) => of_unix(unix, settings),
+    }?;
+    for (name, value) in
+        [("X-Vault-Hostname", &node.host_name), ("X-Vault-Raft-Node-ID", &node.raft_node_id)]
+    {
+        if let Some(value) = value {
+            made.response_headers = made.response_headers.constant(name, value)?;
+        }
     }
+    Ok(made)
+}
+
+/// Which node answers, where responses are to tell.
+#[derive(Clone, Debug, Default)]
+pub struct NodeHeaders {
+    /// `enable_response_header_hostname`
+    pub host_name: Option<String>,
+    /// `enable_response_header_raft_node_id`
+    pub raft_node_id: Option<String>,
 }
 
 fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, SettingsError> {
@@ -32,6 +50,7 @@ fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, Se
         tls
     });
     made.body_bytes_max = tcp.max_request_size.0;
+    made.connections_max = connections(tcp.max_connections);
     made.idle_timeout = limit(tcp.http_idle_timeout);
     made.header_timeout = limit(tcp.http_read_header_timeout);
     made.body_timeout = limit(tcp.http_read_timeout);
@@ -53,10 +72,15 @@ fn of_unix(unix: &UnixListener, settings: &Settings) -> Result<ListenerSettings,
         group: unix.socket_group.clone(),
     }));
     made.body_bytes_max = unix.max_request_size.0;
+    made.connections_max = connections(unix.max_connections);
     made.request_deadline =
         limit(unix.max_request_duration.unwrap_or(settings.default_max_request_duration));
     made.response_headers = headers(&unix.custom_response_headers)?;
     Ok(made)
+}
+
+fn connections(max: u32) -> usize {
+    usize::try_from(max).unwrap_or(usize::MAX)
 }
 
 fn limit(duration: std::time::Duration) -> Option<std::time::Duration> {

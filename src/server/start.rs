@@ -7,8 +7,8 @@ use super::control::Identity;
 use super::joining::JoinTarget;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
-use super::settings::{listener_settings, with_port};
-use super::{Node, Parts};
+use super::settings::{NodeHeaders, listener_settings, with_port};
+use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
 use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
@@ -24,12 +24,14 @@ type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// # Errors
 /// Where an address cannot be had, or a file not be read: with what to mend.
-pub async fn start(config: &Config, version: &str) -> Result<Running, StartError> {
+pub async fn start(config: &Config) -> Result<Running, StartError> {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let barrier = Arc::new(Barrier::new(rng.clone()));
     let listeners = config.settings.listener.iter();
-    let settings = listeners.map(|listener| listener_settings(listener, &config.settings));
+    let headers = node_headers(config, rng.as_ref())?;
+    let settings =
+        listeners.map(|listener| listener_settings(listener, &config.settings, &headers));
     let doors = Doors::bind(settings.collect::<Result<_, _>>()?, &rng).await?;
     let api_address = match doors.address() {
         Some(address) => with_port(&config.api_addr, address),
@@ -65,7 +67,7 @@ pub async fn start(config: &Config, version: &str) -> Result<Running, StartError
         api_address,
         cluster_address,
         cluster_name: config.settings.cluster_name.clone().unwrap_or_default(),
-        version: version.to_owned(),
+        version: config.settings.reported_version.to_string(),
         retry_join: targets.clone(),
     };
     let ttl = TtlLimits {
@@ -91,6 +93,21 @@ fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {
         },
         non_voter: raft.retry_join_as_non_voter,
     }
+}
+
+fn node_headers(config: &Config, rng: &dyn Rng) -> Result<NodeHeaders, StartError> {
+    let settings = &config.settings;
+    let raft_node_id = match &settings.storage {
+        Storage::Raft(raft) if settings.enable_response_header_raft_node_id => {
+            let name = raft.node_id.as_deref().unwrap_or_default();
+            Some(Replicated::name(&raft.path, name, rng)?)
+        }
+        _ => None,
+    };
+    Ok(NodeHeaders {
+        host_name: settings.enable_response_header_hostname.then(host_name),
+        raft_node_id,
+    })
 }
 
 fn cluster_listen(config: &Config) -> Result<std::net::SocketAddr, StartError> {

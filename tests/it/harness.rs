@@ -285,30 +285,6 @@ impl Clock for ManualClock {
 struct NoNode;
 
 impl sys::NodeControl for NoNode {
-    fn raft_configuration(&self) -> Result<(u64, Vec<sys::Peer>), Error> {
-        Err(Error::bad_request("raft storage is not in use"))
-    }
-
-    fn remove_peer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Err(Error::bad_request("raft storage is not in use")) })
-    }
-
-    fn join(&self, _: sys::Join) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async { Err(Error::bad_request("raft storage is not in use")) })
-    }
-
-    fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
-        Err(Error::bad_request("raft storage is not in use"))
-    }
-
-    fn admit<'a>(
-        &'a self,
-        _: &'a sys::Answer,
-        _: Secret<String>,
-    ) -> BoxFuture<'a, Result<(sys::Admitted, u64, sys::NodeRecord), Error>> {
-        Box::pin(async { Err(Error::bad_request("raft storage is not in use")) })
-    }
-
     fn init(&self, _: sys::Init) -> BoxFuture<'_, Result<sys::InitReply, Error>> {
         Box::pin(async { Err(Error::bad_request("Vault is already initialized")) })
     }
@@ -334,6 +310,30 @@ impl sys::NodeControl for NoNode {
     }
 
     fn leader(&self) -> BoxFuture<'_, Result<sys::LeaderStatus, Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
+    fn raft_configuration(&self) -> Result<(u64, Vec<sys::Peer>), Error> {
+        Err(Error::internal("no node"))
+    }
+
+    fn remove_peer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
+    fn join(&self, _: sys::Join) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Err(Error::internal("no node")) })
+    }
+
+    fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
+        Err(Error::internal("no node"))
+    }
+
+    fn admit<'a>(
+        &'a self,
+        _: &'a sys::Answer,
+        _: Secret<String>,
+    ) -> BoxFuture<'a, Result<(sys::Admitted, u64, sys::NodeRecord), Error>> {
         Box::pin(async { Err(Error::internal("no node")) })
     }
 

@@ -13,6 +13,7 @@ mod config;
 mod harness;
 mod http;
 mod routing;
+mod server;
 mod sys;
 mod tidy;
 mod token;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -19,6 +20,7 @@ use crate::raft::*;
 use crate::record::{Applied, Record, StoredKey};
 use crate::request::{Body, Reply};
 use crate::rng::SystemRng;
+use crate::secret::Secret;
 
 pub(super) const CLUSTER: &str = "3f1c";
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -71,6 +73,40 @@ impl UnsealedProof for Key {
 
     fn verify(&self, exporter: &[u8; 32], role: Role, ends: Ends, mac: &[u8; 32]) -> bool {
         self.prove(exporter, role, ends).is_some_and(|own| own == *mac)
+    }
+}
+
+/// Admits whoever has the token.
+struct Gate {
+    authority: Arc<Authority>,
+}
+
+impl Gate {
+    fn issue(&self, node: u64, request: &[u8]) -> Renewed {
+        let name = NodeName { cluster: CLUSTER.into(), node };
+        let certificate = self.authority.issue(request, &name, SystemClock.now(), &SystemRng);
+        let authorities = vec![self.authority.certificate().clone()];
+        Renewed { certificate: certificate.unwrap(), authorities }
+    }
+}
+
+impl Admits for Gate {
+    fn join(
+        &self,
+        application: Application,
+        token: Secret<String>,
+    ) -> BoxFuture<'static, Result<Admission, JoinRefusal>> {
+        let Renewed { certificate, authorities } = self.issue(application.id, &application.request);
+        let members = vec![(application.id, application.info)];
+        let admission = Admission { cluster: CLUSTER.into(), certificate, authorities, members };
+        let admitted =
+            if token.matches(b"token") { Ok(admission) } else { Err(JoinRefusal::Token) };
+        Box::pin(async move { admitted })
+    }
+
+    fn renew(&self, node: u64, request: Bytes) -> BoxFuture<'static, Result<Renewed, JoinRefusal>> {
+        let renewed = self.issue(node, &request);
+        Box::pin(async move { Ok(renewed) })
     }
 }
 
@@ -185,6 +221,14 @@ impl World {
         let services = Services {
             raft: raft.service(),
             forward: Arc::new(Echo(handled.clone())),
+            admits: Some(Arc::new(Gate {
+                authority: Authority::from_pem(
+                    &self.authority.certificate_pem(),
+                    &self.authority.key_pem(),
+                )
+                .unwrap()
+                .into(),
+            })),
             applied: raft.applied(),
             requests: Handle::current(),
         };

@@ -116,15 +116,32 @@ async fn gets_the_state(mut world: World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_log_of_large_entries_is_let_go_by_its_bytes() {
+    let options = Options { log_bytes_kept: 8 << 20, ..options() };
+    let world = World::of(&["a"], options).await;
+    let let_go = async {
+        while world.node("a").raft.progress().purged < Some(10) {
+            world.put(1, &[1; 1 << 20]).await;
+        }
+    };
+    within(let_go, "the log is let go").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn leadership_goes_to_whoever_is_unsealed_when_it_is_handed_over() {
     let timing = Timing::new(Profile::Lan, 4);
     let world = World::of(&["a", "b", "c"], Options { timing, ..options() }).await;
     world.put(1, b"one").await;
     let raft = Arc::clone(&world.node("a").raft);
     world.node("b").raft.set_candidate(false);
+    let (b, c) = (world.id("b"), world.id("c"));
+    let sealed = |id, wanted| {
+        let member = raft.configuration().into_iter().find(|member| member.id == id).unwrap();
+        member.status.is_some_and(|status| status.sealed == wanted)
+    };
     let known = async {
         // The next heartbeats tell.
-        while raft.successor() != Some(world.id("c")) {
+        while !sealed(b, true) || !sealed(c, false) {
             tokio::task::yield_now().await;
         }
     };

@@ -130,3 +130,30 @@ fn secrets_are_not_shown() {
     assert_eq!(read::<Secret<String>>(nested), "f: `k` must be text, found another kind");
     assert_eq!(text::<PathBuf>(""), "f: `k` must be a path, found \"\"");
 }
+
+#[test]
+fn versions_are_semantic_versions() {
+    for text in ["1.19.0", "0.0.0", "10.20.30", "1.19.0+ent", "1.19.0-rc1", "1.0.0-a.0.b-1+01.x"] {
+        assert_eq!(Version::parse(text).expect(text).as_str(), text);
+    }
+    for text in [
+        "",
+        "1",
+        "1.19",
+        "v1.19.0",
+        "1.19.0.1",
+        "01.19.0",
+        "1.19.-1",
+        "1.19.x",
+        "1.19.0-",
+        "1.19.0+",
+        "1.19.0-01",
+        "1.19.0-a..b",
+        "1.19.0 ",
+        "1.19.0+e t",
+        "1.19.99999999999999999999",
+        &format!("1.19.0+{}", "a".repeat(64)),
+    ] {
+        assert_eq!(Version::parse(text), None, "{text:?}");
+    }
+}

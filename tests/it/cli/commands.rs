@@ -381,6 +381,7 @@ fn policy_fmt_writes_the_file_again() {
 
 /// What each command asks of the server, apart from the question for the mount.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn commands_send_what_vaults_own_send() {
     let home = tempdir().unwrap();
     let server = Server::json(&[MOUNT]);

@@ -1,0 +1,7 @@
+//! The built program, as a process: how it starts, what it is told, how it ends.
+
+mod dev;
+mod input;
+mod process;
+mod signals;
+mod start;
