@@ -86,7 +86,8 @@ fn prefix(server: &Server) -> String {
 }
 
 fn token(server: &Server, token_type: TokenType) -> String {
-    let entry = TokenEntry { policies: vec!["root".into()], token_type, ..TokenEntry::default() };
+    let policies = vec!["root".into()];
+    let entry = TokenEntry { policies, token_type, ttl: 3600, ..TokenEntry::default() };
     let mut made = String::new();
     server.change("root/core/", |scope| {
         let new = NewToken { entry, id: None };
