@@ -100,8 +100,11 @@ impl Server {
         self.block_on(async {
             let mut txn = barrier.begin(self.log.begin().await.unwrap(), self.now()).unwrap();
             change(&mut txn.scope(prefix));
-            let sealed = barrier.seal(txn.into_batch().unwrap().unwrap(), bytes::Bytes::new(), 0);
-            self.log.propose(sealed.unwrap()).await.unwrap();
+            // None of a batch token, which is stored nowhere.
+            if let Some(batch) = txn.into_batch().unwrap() {
+                let sealed = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+                self.log.propose(sealed).await.unwrap();
+            }
         });
     }
 
