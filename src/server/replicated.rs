@@ -1,8 +1,10 @@
 //! A node among others: its files, its raft, its connections.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -385,7 +387,12 @@ fn check_owner(log: &Path, identity: &Identity) -> Result<(), StartError> {
         )
         .into()),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(in_folder(log, &error)),
-        _ => std::fs::write(&file, own).map_err(|error| in_folder(log, &error)),
+        _ => {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let written = options.open(&file).and_then(|mut file| file.write_all(own.as_bytes()));
+            written.map_err(|error| in_folder(log, &error))
+        }
     }
 }
 
