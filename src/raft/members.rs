@@ -246,7 +246,7 @@ impl RaftLog {
         &self,
         change: impl AsyncFn() -> Result<(), RaftError<TypeConfig, ClientWriteError<TypeConfig>>>,
     ) -> Result<(), MembershipError> {
-        let deadline = Instant::now() + self.options.timing.election_max * 4;
+        let deadline = Instant::now() + IN_PROGRESS_WAIT;
         loop {
             match change().await.map_err(membership_error) {
                 Err(MembershipError::InProgress) if Instant::now() < deadline => {
@@ -290,6 +290,9 @@ fn membership_error(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) 
 }
 
 const IN_PROGRESS_RETRY: Duration = Duration::from_millis(10);
+
+/// Two nodes that join at once, each with its change of learner and of voter, on a slow disk.
+const IN_PROGRESS_WAIT: Duration = Duration::from_secs(10);
 
 /// Entries that a new voter may lack: it gets them while the change is committed.
 const CAUGHT_UP: u64 = 1000;

@@ -158,7 +158,7 @@ pub(super) fn word(level: LogLevel) -> &'static str {
 
 /// What libraries tell of every connection would hide what the server tells.
 fn filter(level: LogLevel) -> EnvFilter {
-    EnvFilter::new(format!("{},openraft=warn,h2=warn,hyper=warn", word(level)))
+    EnvFilter::new(format!("{},openraft=error,h2=warn,hyper=warn", word(level)))
 }
 
 fn wrong(what: &str, word: &str) -> String {
