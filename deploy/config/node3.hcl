@@ -19,20 +19,10 @@ listener "tcp" {
   cluster_address = "0.0.0.0:8201"
   tls_cert_file   = "/etc/strongroom/tls/server.crt"
   tls_key_file    = "/etc/strongroom/tls/server.key"
-
-  telemetry {
-    unauthenticated_metrics_access = false
-  }
 }
 
 api_addr     = "https://strongroom-3.example.com:8200"
 cluster_addr = "https://strongroom-3.example.com:8201"
 cluster_name = "strongroom"
 
-telemetry {
-  prometheus_retention_time = "24h"
-  disable_hostname          = true
-}
-
 log_format = "json"
-ui         = true

@@ -19,6 +19,10 @@ mod syntax;
 mod telemetry;
 mod value;
 
+/// Read and checked, but of parts that are not there.
+const NOT_YET: &[(&str, &str)] =
+    &[("raw_storage_endpoint", "sys/raw is not offered"), ("telemetry", "metrics are not offered")];
+
 #[cfg(test)]
 mod tests;
 
@@ -115,6 +119,11 @@ impl Config {
         let mut reader = Reader::new(interfaces, overrides(RAFT_OVERRIDES, env));
         let body = Body { place: place.clone(), entries: &entries };
         let settings = Settings::read_body(&body, &mut reader);
+        for (key, why) in NOT_YET {
+            if let Some(entry) = entries.iter().find(|entry| entry.key == *key) {
+                reader.warn(&entry.node.place, format!("`{key}` has no effect yet: {why}"));
+            }
+        }
         let config = settings
             .filter(|_| reader.problems.is_empty())
             .and_then(|settings| Self::complete(settings, &body, &mut reader));

@@ -1,11 +1,8 @@
 //! `storage "raft" { … }` and `storage "inmem" { }`
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::stanza::{
-    Body, Check, Found, KeyDoc, Labelled, Reader, Setting, labelled, more_than_zero, stanza,
-};
+use super::stanza::{Body, Check, Found, KeyDoc, Labelled, Reader, Setting, labelled, stanza};
 use super::value::{Endpoint, Size, choice};
 use crate::secret::Secret;
 
@@ -40,13 +37,12 @@ stanza! {
         /// Largest write of several keys at once.
         pub max_transaction_size: Size = "8MiB",
         /// How many entries of the log stay after a snapshot, for nodes that lag.
-        pub trailing_logs: u64 = "10000",
+        pub trailing_logs: u64 = "200000",
         /// How many entries since the last snapshot make the next.
-        pub snapshot_threshold: u64 = "8192",
-        /// How often that number is looked at.
-        pub snapshot_interval: Duration = "120s",
+        pub snapshot_threshold: u64 = "50000",
     }
     no_effect {
+        snapshot_interval: "that number is looked at with every entry",
         autopilot_reconcile_interval: AUTOPILOT,
         autopilot_update_interval: AUTOPILOT,
         autopilot_upgrade_version: "there are no automated upgrades",
@@ -132,7 +128,6 @@ impl Check for RaftStorage {
             let text = "`state_store` cannot be \"sled\": this program was built without it";
             reader.problem(body.place_of("state_store"), text.to_owned());
         }
-        more_than_zero("snapshot_interval", self.snapshot_interval, body, reader);
         if self.snapshot_threshold == 0 {
             let text = "`snapshot_threshold` must be more than 0".to_owned();
             reader.problem(body.place_of("snapshot_threshold"), text);

@@ -126,6 +126,8 @@ fn options(raft: &RaftStorage) -> Options {
     };
     Options {
         timing: Timing::new(profile, raft.performance_multiplier),
+        log_entries_kept: raft.trailing_logs,
+        snapshot_every_entries: raft.snapshot_threshold,
         transaction_bytes_max: usize::try_from(raft.max_transaction_size.0).unwrap_or(usize::MAX),
         ..Options::default()
     }

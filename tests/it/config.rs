@@ -317,7 +317,6 @@ fn raft_storage_is_checked_as_a_whole() {
             "performance_multiplier = 11",
             "f:3: `performance_multiplier` must be from 1 to 10, found 11",
         ),
-        ("snapshot_interval = 0", "f:3: `snapshot_interval` must be more than 0"),
         ("snapshot_threshold = 0", "f:3: `snapshot_threshold` must be more than 0"),
         ("node_id = \" \"", "f:3: `node_id` must not be empty"),
         ("max_entry_size = 1", "f:3: `max_entry_size` must be 65536 bytes or more"),
@@ -360,10 +359,13 @@ fn what_is_not_read_warns_with_file_and_line() {
         ("disable_mlck = 1", "f:3: unknown key `disable_mlck`: did you mean `disable_mlock`?"),
         ("log_lebel = 1", "f:3: unknown key `log_lebel`: did you mean `log_level`?"),
         ("foo {\n a = 1\n}", "f:3: unknown key `foo`"),
-        ("telemetry {\n  bar = 1\n}", "f:4: unknown key `bar` in `telemetry`"),
+        (
+            "telemetry {\n  bar = 1\n}",
+            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: unknown key `bar` in `telemetry`",
+        ),
         (
             "telemetry = {\n  statsd_address = \"x\"\n}",
-            "f:4: `statsd_address` in `telemetry` has no effect here: metrics are fetched from sys/metrics, not sent",
+            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: `statsd_address` in `telemetry` has no effect here: metrics are fetched from sys/metrics, not sent",
         ),
         (
             "cache_size = 1",
@@ -371,7 +373,10 @@ fn what_is_not_read_warns_with_file_and_line() {
         ),
         ("seal \"awskms\" {\n disabled = true\n}", ""),
         ("ui = true\nui = false", "f:4: `ui` overrides the one at f:3"),
-        ("telemetry {}\ntelemetry {}", "f:4: `telemetry` overrides the one at f:3"),
+        (
+            "telemetry {}\ntelemetry {}",
+            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: `telemetry` overrides the one at f:3",
+        ),
         (
             "listener \"tcp\" {\n address = \"10.1.2.3:80\"\n tls_disable = true\n}",
             "f:5: `tls_disable` on 10.1.2.3:80: secrets and tokens travel in clear unless a proxy adds TLS",
