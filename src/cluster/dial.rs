@@ -72,6 +72,18 @@ impl Dialler {
         Self { maker: Arc::new(maker), channels: Mutex::default(), turn: AtomicUsize::new(0) }
     }
 
+    /// Whether that node refuses this one as removed, on a connection made for the question.
+    pub(super) async fn says_removed(&self, node: u64, info: &NodeInfo) -> bool {
+        let connector = Connector {
+            maker: self.maker.clone(),
+            node,
+            address: info.cluster_address.clone(),
+            lane: Lane::Control,
+        };
+        let greeted = tokio::time::timeout(self.maker.connect_timeout, connector.connect()).await;
+        matches!(greeted, Ok(Err(error)) if hello::refusal(&error) == Some(Refusal::Removed))
+    }
+
     pub(super) fn removed(&self) -> watch::Receiver<bool> {
         self.maker.removed.subscribe()
     }
@@ -181,7 +193,7 @@ impl Connector {
         let greeted = hello::greet(&mut stream, purpose, &exporter, ends, &*maker.proof).await;
         if let Err(error) = greeted {
             if hello::refusal(&error) == Some(Refusal::Removed) {
-                tracing::error!(by = self.node, "this node was removed from the cluster");
+                tracing::warn!(by = self.node, "a member says that this node was removed");
                 maker.removed.send_replace(true);
             }
             return Err(error);

@@ -34,7 +34,7 @@ use crate::proto::cluster::certificates_server::CertificatesServer;
 use crate::proto::cluster::join_server::JoinServer;
 use crate::proto::cluster::raft_server::RaftServer;
 use crate::proto::forward::forward_server::ForwardServer;
-use crate::raft::{MESSAGE_BYTES_MAX, Peers, RaftService, Timing};
+use crate::raft::{MESSAGE_BYTES_MAX, NodeInfo, Peers, RaftService, Timing};
 use dial::Dialler;
 use forwarding::Forwarding;
 use join::Joining;
@@ -164,6 +164,11 @@ impl Cluster {
     pub fn close_node(&self, node: u64) {
         self.dialler.forget(node);
         self.open.close_node(node);
+    }
+
+    /// Asks a member whether this node was removed; false where there is no answer.
+    pub async fn says_removed(&self, node: u64, info: &NodeInfo) -> bool {
+        self.dialler.says_removed(node, info).await
     }
 
     /// Becomes true when a member says that this node was removed.

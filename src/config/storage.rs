@@ -26,6 +26,8 @@ stanza! {
         pub retry_join: Vec<RetryJoin>,
         /// Whether the node, when it joins, only receives the log and never votes.
         pub retry_join_as_non_voter: bool = "false",
+        /// File with a join token: looked for until the node belongs to a cluster.
+        pub join_token_file: Option<PathBuf>,
         /// How soon a lost leader is replaced.
         pub ha_profile: HaProfile = "lan",
         /// Multiplies the times of `ha_profile`, from 1 to 10.

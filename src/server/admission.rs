@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use super::control::Control;
 use super::replicated::Replicated;
 use crate::clock::Timestamp;
-use crate::cluster::{Authority, NodeName};
+use crate::cluster::{Authority, JoinRefusal, NodeName};
 use crate::crypto::{LockedKey, equal, hmac_sha256};
 use crate::raft::{Member, MembershipError, NodeInfo, RaftLog};
 use crate::record::{Applied, SystemKey};
@@ -25,7 +25,7 @@ use crate::secret::Secret;
 use crate::sys::{Admitted, Answer, Challenge, Joiner, NodeRecord};
 
 impl Control {
-    fn replicated(&self) -> Result<&Replicated, Error> {
+    pub(super) fn replicated(&self) -> Result<&Replicated, Error> {
         self.consensus.replicated().ok_or_else(|| {
             Error::bad_request("raft storage is not in use: this node cannot have peers")
         })
@@ -60,7 +60,17 @@ impl Control {
         let id = raft_id(&answer.raft_id)?;
         let cluster = self.cluster()?.ok_or(Error::Uninitialized)?;
         let key = self.recall(&cluster.id, id, answer)?;
-        let replaces = free_name(node, id, &answer.server_id)?;
+        let replaces = place(node, id, &answer.server_id).map_err(|refusal| match refusal {
+            JoinRefusal::Application => {
+                Error::bad_request("server_id must have from 1 to 128 bytes")
+            }
+            JoinRefusal::NameTaken => Error::BadRequest(format!(
+                "a node named {:?} is in the cluster and in contact: remove it, or choose another \
+                 node_id",
+                answer.server_id
+            )),
+            other => Error::BadRequest(other.to_string()),
+        })?;
         if self.removed_ids()?.contains(&id) {
             return Err(Error::bad_request(
                 "this node was removed from the cluster: empty its data folder, and it can join \
@@ -110,7 +120,7 @@ impl Control {
         Ok(key)
     }
 
-    fn authority(&self, key: &Secret<String>) -> Result<Authority, Error> {
+    pub(super) fn authority(&self, key: &Secret<String>) -> Result<Authority, Error> {
         let view = self.consensus.view();
         let record = view.system(SystemKey::CaCertificates).map_err(Error::internal)?;
         let (_, pem) = record.ok_or_else(|| Error::internal("no authority is stored"))?;
@@ -118,7 +128,7 @@ impl Control {
         Authority::from_pem(pem, key).map_err(Error::internal)
     }
 
-    fn removed_ids(&self) -> Result<Vec<u64>, Error> {
+    pub(super) fn removed_ids(&self) -> Result<Vec<u64>, Error> {
         let view = self.consensus.view();
         let record = view.system(SystemKey::RemovedNodes).map_err(Error::internal)?;
         Ok(record.map(|(_, ids)| decode_ids(&ids)).unwrap_or_default())
@@ -185,7 +195,12 @@ impl Control {
         let mut settled = Vec::new();
         for (id, record) in records {
             let Some(member) = members.iter().find(|member| member.id == id) else {
-                settled.push(id);
+                // Unless it is being admitted right now.
+                if let Ok(_none) = self.admitting.try_lock()
+                    && node.raft().configuration().iter().all(|member| member.id != id)
+                {
+                    settled.push(id);
+                }
                 continue;
             };
             if member.voter || record.non_voter {
@@ -217,7 +232,7 @@ impl Control {
 
 /// Changes the membership on a thread of its own: it takes as long as the slowest node, and the
 /// compiler cannot prove openraft's future to be `Send` for all lifetimes at once.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     raft: &Arc<RaftLog>,
     change: impl AsyncFnOnce(&RaftLog) -> Result<T, MembershipError> + Send + 'static,
 ) -> Result<T, Error> {
@@ -226,24 +241,29 @@ async fn apart<T: Send + 'static>(
     changed.await.map_err(Error::internal)?.map_err(|error| Error::Unavailable(error.to_string()))
 }
 
-/// Whose place a joiner takes: that of a member of its name that is out of contact.
-fn free_name(node: &Replicated, id: u64, name: &str) -> Result<Option<u64>, Error> {
+/// Whose place a joiner takes: that of a member of its name that is out of contact. Its own id may
+/// be one that was admitted before and never heard of since: the answer was lost.
+pub(super) fn place(node: &Replicated, id: u64, name: &str) -> Result<Option<u64>, JoinRefusal> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Error::bad_request("server_id must have from 1 to 128 bytes"));
+        return Err(JoinRefusal::Application);
     }
     let members = node.raft().configuration();
+    let in_contact = |member: &Member| {
+        member.leader || member.silent.is_some_and(|silent| silent <= CONTACT_TIME)
+    };
+    if let Some(member) = members.iter().find(|member| member.id == id)
+        && (member.info.name != name || in_contact(member))
+    {
+        return Err(JoinRefusal::IdTaken);
+    }
     let Some(member) = members.iter().find(|member| member.info.name == name) else {
         return Ok(None);
     };
     if member.id == id {
         return Ok(None);
     }
-    let silent = member.silent.is_none_or(|silent| silent > CONTACT_TIME);
-    if member.leader || !silent {
-        return Err(Error::BadRequest(format!(
-            "a node named {name:?} is in the cluster and in contact: remove it, or choose another \
-             node_id"
-        )));
+    if in_contact(member) {
+        return Err(JoinRefusal::NameTaken);
     }
     Ok(Some(member.id))
 }

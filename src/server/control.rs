@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
+use super::removal::REMOVED;
+use super::replicated::Replicated;
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -19,8 +21,8 @@ use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, Challenge, Health, Init, InitReply, Join, Joiner, LeaderStatus, NodeControl,
-    NodeRecord, Peer, SealStatus, ShareText, Unseal, write_first_records,
+    Admitted, Answer, Challenge, Health, Init, InitReply, Join, JoinToken, Joiner, LeaderStatus,
+    NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal, write_first_records,
 };
 
 /// How a node is known to others.
@@ -34,13 +36,15 @@ pub struct Identity {
     pub version: String,
     /// Where this node is to join; it founds no cluster while one of them has one.
     pub retry_join: Vec<JoinTarget>,
+    /// Whether it is to join by a token, and so founds no cluster either.
+    pub joins_by_token: bool,
 }
 
 /// The key that other nodes' certificates are signed with.
 #[derive(Deserialize, Serialize)]
-struct Authority {
+pub(super) struct AuthorityKey {
     /// PEM.
-    key: String,
+    pub(super) key: String,
 }
 
 pub struct Control {
@@ -55,7 +59,9 @@ pub struct Control {
     /// A cluster that this node has asked to join.
     pub(super) pending: std::sync::Mutex<Option<Pending>>,
     /// Of two that initialise at once, one waits.
-    initialising: tokio::sync::Mutex<()>,
+    pub(super) initialising: tokio::sync::Mutex<()>,
+    /// Held from an admission's first look at the members until the newcomer is one.
+    pub(super) admitting: tokio::sync::Mutex<()>,
     active_since: std::sync::Mutex<Option<Timestamp>>,
 }
 
@@ -78,6 +84,7 @@ impl Control {
             shares: std::sync::Mutex::default(),
             pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
+            admitting: tokio::sync::Mutex::default(),
             active_since: std::sync::Mutex::default(),
         }
     }
@@ -101,6 +108,15 @@ impl Control {
         if self.cluster()?.is_some() {
             return Err(Error::bad_request(ALREADY));
         }
+        if self.is_removed() {
+            return Err(Error::bad_request(REMOVED));
+        }
+        if self.identity.joins_by_token {
+            return Err(Error::bad_request(
+                "this node is to join with the token in `join_token_file`: unset it to make a \
+                 cluster of this node",
+            ));
+        }
         for target in &self.identity.retry_join {
             if target.is_initialized().await {
                 return Err(Error::BadRequest(format!(
@@ -122,7 +138,7 @@ impl Control {
         }
         let root_token = write_first_records(&mut txn, self.rng.as_ref(), root_token)?;
         if let Some(founded) = founded {
-            let key = Authority { key: founded.authority_key.expose().clone() };
+            let key = AuthorityKey { key: founded.authority_key.expose().clone() };
             txn.scope(ROOT_NAMESPACE).put("core/cluster/authority", &key)?;
             txn.put_system(SystemKey::CaCertificates, founded.certificates);
         }
@@ -182,7 +198,15 @@ impl Control {
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
+    /// Whether this node was taken out of its cluster.
+    pub fn is_removed(&self) -> bool {
+        self.consensus.replicated().is_some_and(Replicated::is_removed)
+    }
+
     async fn take_share(&self, share: &Secret<String>) -> Result<(), Error> {
+        if self.is_removed() {
+            return Err(Error::Unavailable(REMOVED.into()));
+        }
         let share = parse_share(share)?;
         match (self.seal_configuration()?, self.keyring_record()?) {
             (Some(configuration), Some(record)) => {
@@ -259,13 +283,14 @@ impl Control {
             cluster_name: cluster.as_ref().map(|cluster| cluster.name.clone()),
             cluster_id: cluster.map(|cluster| cluster.id),
             recovery_seal: false,
+            removed_from_cluster: self.is_removed(),
             storage_type: self.consensus.storage_type().into(),
             strongroom_version: env!("CARGO_PKG_VERSION").into(),
         })
     }
 
     /// Drops the keys, whatever came of the hand-over.
-    fn close(&self) {
+    pub(super) fn close(&self) {
         self.barrier.close();
         self.consensus.set_unsealed(false);
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
@@ -339,7 +364,7 @@ impl NodeControl for Control {
                 echo_duration_ms: 0,
                 clock_skew_ms: 0,
                 replication_primary_canary_age_ms: 0,
-                removed: false,
+                removed: self.is_removed(),
             })
         })
     }
@@ -399,7 +424,16 @@ impl NodeControl for Control {
     }
 
     fn join(&self, join: Join) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.ask_to_join(join.into()))
+        Box::pin(async move {
+            match join.token.as_ref().filter(|token| !token.expose().is_empty()) {
+                Some(token) => self.join_by_token(token).await,
+                None => self.ask_to_join(join.into()).await,
+            }
+        })
+    }
+
+    fn join_token(&self) -> Result<JoinToken, Error> {
+        self.make_join_token()
     }
 
     fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error> {

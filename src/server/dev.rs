@@ -53,6 +53,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         cluster_name: "strongroom-dev".into(),
         version: dev.version,
         retry_join: Vec::new(),
+        joins_by_token: false,
     };
     let parts = Parts {
         barrier: Arc::new(Barrier::new(rng.clone())),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::admission::{admitted_mac, answer_mac, context};
 use super::control::Control;
+use super::removal::REMOVED;
 use super::replicated::Replicated;
 use crate::client::{Address, Client, Config, Request, Tls};
 use crate::crypto::equal;
@@ -86,6 +87,9 @@ impl Control {
         let Some(node) = self.consensus.replicated() else {
             return Err(Error::bad_request("raft storage is not in use"));
         };
+        if node.is_removed() {
+            return Err(Error::bad_request(REMOVED));
+        }
         if node.cluster().identity().issued().is_some() || self.cluster()?.is_some() {
             return Ok(());
         }

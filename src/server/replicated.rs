@@ -18,8 +18,8 @@ use super::plain;
 use crate::barrier::{Barrier, Keyring, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
-    self, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity, NodeName,
-    Outcome, RemovedNodes, Services, UnsealedProof,
+    self, Admits, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity,
+    NodeName, Outcome, RemovedNodes, Services, UnsealedProof,
 };
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
@@ -50,6 +50,8 @@ pub struct Replication {
     pub state: StateOptions,
     /// Takes what other nodes forward.
     pub requests: Arc<dyn ForwardHandler>,
+    /// Decides who joins by token, and renews certificates.
+    pub admits: Arc<dyn Admits>,
 }
 
 type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,6 +65,10 @@ pub struct Replicated {
     rng: Arc<dyn Rng>,
     role: watch::Receiver<Role>,
     stop: watch::Sender<bool>,
+    /// Whether this node was taken out of its cluster.
+    removed: watch::Sender<bool>,
+    /// Says so to the next process, too.
+    removed_file: PathBuf,
 }
 
 impl Replicated {
@@ -109,11 +115,25 @@ impl Replicated {
             api_address: parts.api_address.clone(),
         };
         let (stop, stopped) = watch::channel(false);
-        serve(&raft, &cluster, parts.requests.clone(), listener, stopped)?;
+        let handlers = (parts.requests.clone(), parts.admits.clone());
+        serve(&raft, &cluster, handlers, listener, stopped)?;
         let role = follow_role(&raft)?;
         watch_disk(&raft, log, on_disk)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
+        let removed_file = path.join("node").join(REMOVED_FILE);
+        let removed = watch::Sender::new(removed_file.exists());
+        Ok(Arc::new(Self {
+            raft,
+            cluster,
+            state,
+            info,
+            clock,
+            rng,
+            role,
+            stop,
+            removed,
+            removed_file,
+        }))
     }
 
     /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
@@ -139,6 +159,40 @@ impl Replicated {
 
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// Whether this node was taken out of its cluster, and knows it.
+    pub fn is_removed(&self) -> bool {
+        *self.removed.borrow()
+    }
+
+    /// Whether the cluster's own list, as far as it has come here, has this node on it.
+    pub(super) fn is_listed_as_removed(&self) -> bool {
+        Removed(self.state.view()).is_removed(self.raft.id())
+    }
+
+    /// Asks the other voters. One alone is not believed, where there are more: its disk may be in
+    /// other hands.
+    pub(super) async fn is_removed_by_others(&self) -> bool {
+        let mut members = self.raft.configuration();
+        members.retain(|member| member.voter && member.id != self.raft.id());
+        let others = members.len();
+        let questions =
+            members.iter().map(|member| self.cluster.says_removed(member.id, &member.info));
+        let answers = futures_util::future::join_all(questions).await;
+        let yes = answers.into_iter().filter(|removed| *removed).count();
+        others > 0 && yes > others / 2
+    }
+
+    /// Durably, before anyone is told.
+    pub(super) fn note_own_removal(&self) -> std::io::Result<()> {
+        let file = std::fs::File::create(&self.removed_file)?;
+        file.sync_all()?;
+        if let Some(folder) = self.removed_file.parent() {
+            std::fs::File::open(folder)?.sync_all()?;
+        }
+        self.removed.send_replace(true);
+        Ok(())
     }
 
     async fn found(&self, cluster_id: &str) -> Result<Founded, Error> {
@@ -237,7 +291,7 @@ impl Consensus for Replicated {
     }
 
     fn set_unsealed(&self, unsealed: bool) {
-        self.raft.set_candidate(unsealed);
+        self.raft.set_candidate(unsealed && !self.is_removed());
         if !unsealed {
             self.cluster.close_forwarding();
         }
@@ -267,7 +321,7 @@ impl Consensus for Replicated {
 fn serve(
     raft: &RaftLog,
     cluster: &Arc<Cluster>,
-    forward: Arc<dyn ForwardHandler>,
+    (forward, admits): (Arc<dyn ForwardHandler>, Arc<dyn Admits>),
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
@@ -275,7 +329,7 @@ fn serve(
     let services = Services {
         raft: raft.service(),
         forward,
-        admits: None,
+        admits: Some(admits),
         applied: raft.applied(),
         requests: tokio::runtime::Handle::current(),
     };
@@ -525,6 +579,9 @@ impl ApplyObserver for MacObserver {
 
 /// Of this node alone: each lasts a few milliseconds.
 const ELECTIONS_MAX: usize = 50;
+
+/// In the folder `node`.
+const REMOVED_FILE: &str = "removed";
 
 /// How often free disk space is looked at.
 const DISK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,13 +1,17 @@
 //! A node behind its listeners, until it is told to end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
 use super::service::Entrance;
 use super::signals::{Signals, Told};
-use super::{CertificateWatch, JoinTarget, Node, Tasks, retry_join, run_workers};
+use super::{
+    CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
+    run_workers, watch_removal,
+};
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
@@ -65,6 +69,8 @@ impl Running {
             listener.tls().map(|tls| (listener.address().clone(), tls.clone()))
         });
         tasks.spawn("certificates", CertificateWatch::new(tls).run());
+        tasks.spawn("renewal", renew_certificate(node.service.clone()));
+        tasks.spawn("removal", watch_removal(node.control.clone()));
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }
     }
@@ -74,6 +80,11 @@ impl Running {
         if !targets.is_empty() {
             self.tasks.spawn("retry_join", retry_join(self.node.control.clone(), targets));
         }
+    }
+
+    /// Keeps looking for a join token in this file, until this node belongs to a cluster.
+    pub fn join_with(&self, file: PathBuf) {
+        self.tasks.spawn("join_token", join_with_file(self.node.control.clone(), file));
     }
 
     /// Where it listens, in the order of the configuration.

@@ -3,22 +3,28 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::consensus::{Leader, Role};
 use super::control::Control;
-use crate::cluster::{ForwardError, ForwardHandler, Forwarded, Origin, Outcome, Wanted};
+use super::removal::REMOVED;
+use crate::cluster::{
+    Admission, Admits, Application, ForwardError, ForwardHandler, Forwarded, JoinRefusal, Origin,
+    Outcome, Renewed, Wanted,
+};
 use crate::framework::Needs;
 use crate::http::{Answer, BodyRule, Handler, Upload};
 use crate::pipeline::Pipeline;
 use crate::request::{Error, Operation, Reply, Request};
 use crate::router::Target;
+use crate::secret::Secret;
 
 pub struct Service {
-    control: Arc<Control>,
-    pipeline: Arc<Pipeline>,
+    pub(super) control: Arc<Control>,
+    pub(super) pipeline: Arc<Pipeline>,
     /// Requests that may wait for a leader at one time.
     held: Semaphore,
 }
@@ -45,8 +51,8 @@ impl Service {
         {
             return self.pipeline.local(&request, target).await.into();
         }
-        if self.control.barrier.is_sealed() {
-            return Err(Error::Sealed).into();
+        if let Err(error) = self.is_open() {
+            return Err(error).into();
         }
         if request.headers.contains_key(NO_FORWARDING)
             && let Role::Standby(Some(leader)) = self.control.consensus.role()
@@ -57,6 +63,18 @@ impl Service {
         }
         let verdict = local.filter(|_| needs == Some(Needs::Verdict));
         self.held(request, verdict.as_ref()).await.into()
+    }
+
+    /// # Errors
+    /// Where this node must serve nothing: it is sealed, or was removed.
+    fn is_open(&self) -> Result<(), Error> {
+        if self.control.is_removed() {
+            return Err(Error::Unavailable(REMOVED.into()));
+        }
+        if self.control.barrier.is_sealed() {
+            return Err(Error::Sealed);
+        }
+        Ok(())
     }
 
     /// Tries until an active node has taken the request, or its time is over.
@@ -77,9 +95,7 @@ impl Service {
             // A change of leader is worth a try at once; so is a moment later, because a new
             // leader's connections may not be up yet.
             drop(timeout(RETRY_PAUSE, roles.changed()).await);
-            if self.control.barrier.is_sealed() {
-                return Err(Error::Sealed);
-            }
+            self.is_open()?;
             if Instant::now() >= deadline {
                 return Err(Error::Unavailable(NO_LEADER.into()));
             }
@@ -140,7 +156,7 @@ impl Service {
 
     /// What another node has forwarded.
     async fn take(&self, forwarded: Forwarded) -> Outcome {
-        if self.control.barrier.is_sealed() || self.control.consensus.role() != Role::Active {
+        if self.is_open().is_err() || self.control.consensus.role() != Role::Active {
             return Outcome::NotActive;
         }
         let deadline = Instant::now() + forwarded.remaining;
@@ -228,6 +244,28 @@ impl ForwardHandler for Entrance {
                 Some(service) => service.take(forwarded).await,
                 None => Outcome::NotActive,
             }
+        })
+    }
+}
+
+impl Admits for Entrance {
+    fn join(
+        &self,
+        application: Application,
+        token: Secret<String>,
+    ) -> BoxFuture<'static, Result<Admission, JoinRefusal>> {
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            let service = service.ok_or(JoinRefusal::NotActive)?;
+            service.admit(application, token).await
+        })
+    }
+
+    fn renew(&self, node: u64, request: Bytes) -> BoxFuture<'static, Result<Renewed, JoinRefusal>> {
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            let service = service.ok_or(JoinRefusal::NotActive)?;
+            service.renew(node, request).await
         })
     }
 }

@@ -53,6 +53,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
                 options: options(raft),
                 state: state_options(raft)?,
                 requests: Arc::new(doors.entrance()),
+                admits: Arc::new(doors.entrance()),
             })
             .await?;
             let address = format!("https://{}", node.info().cluster_address);
@@ -63,12 +64,17 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
         Storage::Inmem(_) => Vec::new(),
     };
+    let token_file = match &config.settings.storage {
+        Storage::Raft(raft) => raft.join_token_file.clone(),
+        Storage::Inmem(_) => None,
+    };
     let identity = Identity {
         api_address,
         cluster_address,
         cluster_name: config.settings.cluster_name.clone().unwrap_or_default(),
         version: config.settings.reported_version.to_string(),
         retry_join: targets.clone(),
+        joins_by_token: token_file.is_some(),
     };
     let ttl = TtlLimits {
         default: config.settings.default_lease_ttl.as_secs(),
@@ -77,6 +83,9 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let node = Node::new(Parts { barrier, clock, consensus, identity, rng, ttl })?;
     let running = Running::new(node, doors);
     running.join(targets);
+    if let Some(file) = token_file {
+        running.join_with(file);
+    }
     Ok(running)
 }
 

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::raft::{Admitted, Answer, Challenge, Join, Joiner, NodeRecord, Peer};
+use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
 use crate::request::Error;
 use crate::secret::Secret;
@@ -42,8 +42,11 @@ pub trait NodeControl: Send + Sync {
     /// Takes a node out, by name or raft id; nothing where there is none.
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// Asks to join; shares given to this node then complete it.
+    /// Joins by token, or asks to join: shares given to this node then complete it.
     fn join(&self, join: Join) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Draws a token for one node to join with; it is good once its record is committed.
+    fn join_token(&self) -> Result<JoinToken, Error>;
 
     /// # Errors
     /// [`Error::Sealed`].
@@ -110,6 +113,9 @@ pub struct SealStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
     pub recovery_seal: bool,
+    /// Taken out of its cluster, and may not come back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub removed_from_cluster: bool,
     pub storage_type: String,
     /// This program's own version, beside the Vault version that clients read.
     pub strongroom_version: String,

@@ -16,7 +16,10 @@ pub use control::{
     Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
-pub use raft::{Admitted, Answer, Challenge, Join, Joiner, NodeRecord, Peer};
+pub use raft::{
+    Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
+    join_token_path,
+};
 
 use std::sync::Arc;
 

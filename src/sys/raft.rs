@@ -1,11 +1,14 @@
 //! `sys/storage/raft`: who belongs to the cluster, and how one becomes part of it.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Node;
-use crate::framework::{Call, NoParams, Route};
+use crate::clock::Timestamp;
+use crate::framework::{Call, NoParams, Route, Seconds};
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
 
@@ -16,6 +19,9 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .acts_outside()
             .write(remove_peer),
         Route::new("storage/raft/join", "Let this node join a cluster.").local().write(join),
+        Route::new("storage/raft/join-token", "Make a token with which one node can join.")
+            .sudo()
+            .write(join_token),
         Route::new("storage/raft/bootstrap/challenge", "Ask to join: first step.")
             .unauthenticated()
             .write(challenge),
@@ -71,17 +77,82 @@ pub struct Join {
     /// Never to vote.
     #[serde(default)]
     pub non_voter: bool,
+    /// Of `sys/storage/raft/join-token`: says where to join, and needs no shares.
+    #[serde(default)]
+    pub token: Option<Secret<String>>,
     /// Try until it succeeds.
     #[serde(default)]
     pub retry: bool,
 }
 
 async fn join(call: &mut Call<'_, Node>, input: Join) -> Result<Reply, Error> {
-    if input.leader_api_addr.is_empty() {
+    let has_token = input.token.as_ref().is_some_and(|token| !token.expose().is_empty());
+    if has_token && !input.leader_api_addr.is_empty() {
+        return Err(Error::bad_request("the token says where to join: set no leader_api_addr"));
+    }
+    if !has_token && input.leader_api_addr.is_empty() {
         return Err(Error::bad_request("leader_api_addr must be set: nodes are not discovered"));
     }
     call.state.join(input).await?;
     Reply::bare(&json!({ "joined": true }))
+}
+
+/// A token that was drawn, and the name under which it is kept.
+pub struct JoinToken {
+    pub token: Secret<String>,
+    /// A hash of it.
+    pub name: String,
+}
+
+/// What is kept of a token until it is used.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct JoinTokenRecord {
+    pub expires: Timestamp,
+    pub non_voter: bool,
+}
+
+/// Where a token's record is, by its name.
+pub fn join_token_path(name: &str) -> String {
+    format!("{JOIN_TOKENS}/{name}")
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct MakeJoinToken {
+    /// How long it can be used; 15 minutes where it is not set, 24 hours at most.
+    ttl: Option<Seconds>,
+    /// The node that joins with it never votes.
+    #[serde(default)]
+    non_voter: bool,
+}
+
+async fn join_token(call: &mut Call<'_, Node>, input: MakeJoinToken) -> Result<Reply, Error> {
+    let ttl = input.ttl.map_or(0, |ttl| ttl.0);
+    let ttl = match u64::try_from(ttl) {
+        Ok(0) => JOIN_TOKEN_SECONDS,
+        Ok(seconds) if seconds <= JOIN_TOKEN_SECONDS_MAX => seconds,
+        _ => return Err(Error::bad_request("ttl must be more than 0 and at most 24h")),
+    };
+    let mut live = 0;
+    for name in call.storage.list(JOIN_TOKENS)? {
+        let path = join_token_path(&name);
+        match call.storage.get::<JoinTokenRecord>(&path)? {
+            Some(record) if call.now < record.expires => live += 1,
+            _ => call.storage.delete(&path)?,
+        }
+    }
+    if live >= JOIN_TOKENS_MAX {
+        return Err(Error::bad_request("too many join tokens are unused: wait until some expire"));
+    }
+    let made = call.state.join_token()?;
+    let expires = call.now.plus(Duration::from_secs(ttl));
+    let record = JoinTokenRecord { expires, non_voter: input.non_voter };
+    call.storage.put(&join_token_path(&made.name), &record)?;
+    Reply::of(&json!({
+        "token": made.token.expose(),
+        "ttl": ttl,
+        "expire_time": expires.rfc3339(),
+        "non_voter": input.non_voter,
+    }))
 }
 
 /// What a joiner says of itself before it has shown anything.
@@ -163,3 +234,12 @@ async fn answer(call: &mut Call<'_, Node>, input: Answer) -> Result<Reply, Error
     call.storage.put(&format!("cluster/node/{id}"), &record)?;
     Reply::of(&admitted)
 }
+
+const JOIN_TOKENS: &str = "cluster/join-token";
+
+/// Long enough to carry it to a new machine.
+const JOIN_TOKEN_SECONDS: u64 = 15 * 60;
+const JOIN_TOKEN_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// Unused at one time.
+const JOIN_TOKENS_MAX: usize = 100;

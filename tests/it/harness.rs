@@ -327,6 +327,10 @@ impl sys::NodeControl for NoNode {
         Box::pin(async { Err(Error::internal("no node")) })
     }
 
+    fn join_token(&self) -> Result<sys::JoinToken, Error> {
+        Err(Error::bad_request("no replication"))
+    }
+
     fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
         Err(Error::internal("no node"))
     }

@@ -31,6 +31,9 @@ pub(in crate::cli) struct Args {
     /// The key to that certificate: PEM, or @FILE.
     #[arg(long, value_name = "PEM")]
     leader_client_key: Option<String>,
+    /// A join token, or @FILE with one: instead of the address, and without shares.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// Where to find servers of the cluster, instead of the address.
     #[arg(long)]
     auto_join: Option<String>,
@@ -46,6 +49,9 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     session.refuse_raw()?;
     if args.leader.is_some() && args.auto_join.is_some() {
         return Err(Failure::local("Cannot use an address and -auto-join together"));
+    }
+    if args.leader.is_some() && args.token.is_some() {
+        return Err(Failure::local("Cannot use an address and -token together"));
     }
     let body = Value::Object(body(args)?);
     let failed = |error| Failure::during("Error joining the node to the Raft cluster", error);
@@ -81,6 +87,9 @@ fn body(args: &Args) -> Result<Map<String, Value>, Failure> {
         body.insert("auto_join".into(), json!(found_by));
         body.insert("auto_join_scheme".into(), json!(args.auto_join_scheme));
         body.insert("auto_join_port".into(), json!(args.auto_join_port));
+    }
+    if let Some(token) = &args.token {
+        body.insert("token".into(), json!(text_or_file(token)?.trim()));
     }
     body.insert("retry".into(), json!(args.retry));
     body.insert("non_voter".into(), json!(args.non_voter));
