@@ -9,6 +9,7 @@ mod mounts;
 mod node;
 mod policies;
 mod raft;
+mod remount;
 mod tuning;
 mod ui;
 
@@ -36,6 +37,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         capabilities::routes(),
         ui::routes(),
         raft::routes(),
+        remount::routes(),
     ]
     .into_iter()
     .flatten()
