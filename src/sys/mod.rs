@@ -14,7 +14,7 @@ mod tuning;
 mod ui;
 
 pub use control::{
-    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+    HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use raft::{Admitted, Answer, Challenge, Join, Joiner, NodeRecord, Peer};

@@ -24,6 +24,8 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .read(health)
             .header(health),
         Route::new("leader", "Which node is active.").local().read(leader),
+        Route::new("ha-status", "The cluster's nodes, and when each was last heard of.")
+            .read(ha_status),
         Route::new("step-down", "Make the active node hand over.")
             .sudo()
             .acts_outside()
@@ -147,6 +149,11 @@ async fn step_down(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Erro
 
 async fn leader(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     Reply::bare(&call.state.leader().await?)
+}
+
+/// Of the active node: only it hears of the others.
+async fn ha_status(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Reply::of(&json!({ "nodes": call.state.ha_status()? }))
 }
 
 /// The statuses that load balancers want instead of Vault's.
