@@ -69,6 +69,11 @@ impl MountEntry {
         }
     }
 
+    /// Whether it administers the namespace, and so may touch what other mounts store.
+    pub fn administers(&self) -> bool {
+        self.table == Table::Secret && self.kind == "system"
+    }
+
     /// Where its records are stored, below the namespace.
     pub fn storage_prefix(&self) -> String {
         match self.kind.as_str() {

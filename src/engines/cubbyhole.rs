@@ -10,6 +10,7 @@ use crate::txn::Scope;
 /// Where two routes match the same paths.
 pub fn engine() -> Result<Engine, Overlap> {
     let route = Route::new("{path...}", "Keep a secret that only this token can read.")
+        .exists(exists)
         .read(read)
         .write(write)
         .delete(delete)
@@ -40,6 +41,11 @@ pub fn destroy(mount: &mut Scope<'_>, token: &str, records_max: usize) -> Result
         }
     }
     Ok(true)
+}
+
+async fn exists(call: &mut Call<'_>, input: AnyParams) -> Result<bool, Error> {
+    let key = key(call, &input)?;
+    Ok(call.storage.get_bytes(&key)?.is_some())
 }
 
 async fn read(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {

@@ -81,6 +81,22 @@ impl Fields {
 }
 
 impl FieldKind {
+    /// As help shows it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Boolean => "bool",
+            Self::Duration => "duration",
+            Self::Integer => "int",
+            Self::IntegerList => "list of int",
+            Self::Map => "key=value map",
+            Self::Number => "float",
+            Self::Object => "map",
+            Self::String => "string",
+            Self::StringList => "list of string",
+        }
+    }
+
     fn expected(self) -> &'static str {
         match self {
             Self::Any => "any value",
@@ -97,7 +113,7 @@ impl FieldKind {
     }
 }
 
-fn kind(property: &Value) -> FieldKind {
+pub(super) fn kind(property: &Value) -> FieldKind {
     let of_type = |name: &str| match property.get("type") {
         Some(Value::String(only)) => only == name,
         Some(Value::Array(several)) => several.iter().any(|one| one == name),

@@ -1,4 +1,5 @@
 use super::handler::Call;
+use super::help;
 use super::route::{Access, Needs, Route};
 use super::template::{Overlap, Template};
 use super::ttl::TtlLimits;
@@ -62,7 +63,6 @@ pub struct Found {
     pub acts_outside: bool,
     pub login: bool,
     pub tells_create: bool,
-    pub help: &'static str,
 }
 
 /// What a handler is given, but for its input.
@@ -70,6 +70,8 @@ pub struct Context<'c> {
     pub txn: &'c mut Txn,
     /// The mount's part of the storage.
     pub prefix: &'c str,
+    /// The namespace's part, where the mount administers others: `sys/`.
+    pub namespace: Option<&'c str>,
     pub rng: &'c dyn Rng,
     pub mount: &'c MountEntry,
     pub ttl: TtlLimits,
@@ -80,6 +82,10 @@ pub struct Context<'c> {
 /// An engine opened at a path, its state type forgotten.
 pub trait Mount: Send + Sync {
     fn find(&self, path: &str) -> Option<Found>;
+
+    /// What people are told of a path: the whole mount where it is empty. `None` where no route
+    /// matches.
+    fn help(&self, path: &str) -> Option<String>;
 
     /// Whether a write to this path would be an update; `None` where the route cannot tell.
     fn exists<'c>(
@@ -120,8 +126,14 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             acts_outside: route.acts_outside,
             login: route.login,
             tells_create: route.exists.is_some(),
-            help: route.help,
         })
+    }
+
+    fn help(&self, path: &str) -> Option<String> {
+        if path.is_empty() {
+            return Some(help::of_engine(&self.engine));
+        }
+        self.find(path).map(|(route, _)| help::of_route(path, route))
     }
 
     fn exists<'c>(
@@ -176,9 +188,14 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
 impl<'c> Context<'c> {
     fn call<S>(self, state: &'c S) -> Call<'c, S> {
         let now = self.txn.now();
+        let storage = self.txn.scope(self.prefix);
+        let storage = match self.namespace {
+            Some(namespace) => storage.within(namespace),
+            None => storage,
+        };
         Call {
             state,
-            storage: self.txn.scope(self.prefix),
+            storage,
             now,
             rng: self.rng,
             mount: self.mount,

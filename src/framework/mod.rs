@@ -4,6 +4,7 @@
 mod coerce;
 mod engine;
 mod handler;
+mod help;
 mod inputs;
 mod route;
 mod template;

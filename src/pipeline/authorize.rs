@@ -6,18 +6,31 @@ use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
 use crate::policy;
 use crate::policy_store::PolicyStore;
-use crate::request::{Caller, Error, Request};
+use crate::request::{Caller, Error, Operation, Request};
 use crate::router::Target;
 use crate::txn::Txn;
 
-pub(super) enum Verdict {
-    Allowed(Spent),
-    Refused(Error),
+pub(super) struct Verdict {
+    /// `None`: it may run.
+    pub(super) refusal: Option<Error>,
+    /// Of the token, whatever the verdict.
+    pub(super) spent: Spent,
+}
+
+impl Verdict {
+    fn allowed(spent: Spent) -> Self {
+        Self { refusal: None, spent }
+    }
+
+    fn denied(spent: Spent) -> Self {
+        Self { refusal: Some(Error::Denied), spent }
+    }
 }
 
 impl Pipeline {
+    /// The caller first, then what is asked for, which may depend on them, then their policies.
     /// A refusal is a verdict, which audit is told; an error is that none could be reached.
-    pub(super) fn authorize(
+    pub(super) async fn authorize(
         &self,
         txn: &mut Txn,
         request: &Request,
@@ -27,23 +40,61 @@ impl Pipeline {
         // What no route claims needs what most routes need.
         let access =
             target.and_then(|target| target.found).map_or(Access::Policy, |found| found.access);
+        let verdict = self.identify(txn, request, known, access)?;
+        if verdict.refusal.is_some() {
+            return Ok(verdict);
+        }
+        known.operation = self.operation(txn, request, known.caller.as_ref(), target).await?;
+        let Some(caller) = &mut known.caller else {
+            return Ok(verdict);
+        };
+        let now = txn.now();
+        let acl = PolicyStore::new(&mut txn.scope(CORE)).acl(
+            &caller.policies,
+            None,
+            now,
+            Some(&self.acls),
+        )?;
+        let check = |access| {
+            acl.check(known.operation, &request.path, &request.params, request.wrap_ttl, access)
+                .is_allowed()
+        };
+        caller.has_sudo = check(policy::Access::Sudo);
+        let allowed = match access {
+            // Help is for whoever has a token.
+            _ if known.operation == Operation::Help => true,
+            Access::Token | Access::OptionalToken | Access::Unauthenticated => true,
+            Access::Sudo => caller.has_sudo,
+            Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
+        };
+        Ok(if allowed { verdict } else { Verdict::denied(verdict.spent) })
+    }
+
+    /// Whose request it is, and what it leaves of their token.
+    fn identify(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        known: &mut Known,
+        access: Access,
+    ) -> Result<Verdict, Error> {
         if access == Access::Unauthenticated {
-            return Ok(Verdict::Allowed(Spent::NotLast));
+            return Ok(Verdict::allowed(Spent::NotLast));
         }
         let Some(token) = &request.token else {
             return Ok(match access {
-                Access::OptionalToken => Verdict::Allowed(Spent::NotLast),
-                _ => Verdict::Refused(Error::Denied),
+                Access::OptionalToken => Verdict::allowed(Spent::NotLast),
+                _ => Verdict::denied(Spent::NotLast),
             });
         };
         let now = txn.now();
         let mut scope = txn.scope(CORE);
         let mut tokens = TokenStore::new(&mut scope);
         let Some((name, entry)) = tokens.lookup(token, now)? else {
-            return Ok(Verdict::Refused(Error::Denied));
+            return Ok(Verdict::denied(Spent::NotLast));
         };
         if !is_within(&entry.bound_cidrs, request.remote.map(|remote| remote.ip())) {
-            return Ok(Verdict::Refused(Error::Denied));
+            return Ok(Verdict::denied(Spent::NotLast));
         }
         let mut spent = Spent::NotLast;
         if entry.num_uses > 0 {
@@ -52,29 +103,16 @@ impl Pipeline {
             spent = if entry.num_uses == 1 { Spent::Last } else { Spent::NotLast };
             tokens.update(&name, &used)?;
         }
-        let policies = entry.policies.clone();
-        let caller = known.caller.insert(Caller {
+        known.caller = Some(Caller {
             token: name,
             accessor: entry.accessor.clone(),
             display_name: entry.display_name.clone(),
-            policies,
+            policies: entry.policies.clone(),
             entity_id: entry.entity_id.clone(),
             token_type: entry.token_type,
             is_root: entry.is_root(),
             has_sudo: false,
         });
-        let acl =
-            PolicyStore::new(&mut scope).acl(&caller.policies, None, now, Some(&self.acls))?;
-        let check = |access| {
-            acl.check(known.operation, &request.path, &request.params, request.wrap_ttl, access)
-                .is_allowed()
-        };
-        caller.has_sudo = check(policy::Access::Sudo);
-        let allowed = match access {
-            Access::Token | Access::OptionalToken | Access::Unauthenticated => true,
-            Access::Sudo => caller.has_sudo,
-            Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
-        };
-        Ok(if allowed { Verdict::Allowed(spent) } else { Verdict::Refused(Error::Denied) })
+        Ok(Verdict::allowed(spent))
     }
 }

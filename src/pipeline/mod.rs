@@ -12,7 +12,7 @@ use crate::audit::{Broker, Record, Side};
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
-use crate::framework::{Context, TtlLimits, TtlTerms};
+use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
@@ -56,6 +56,15 @@ enum Attempt {
     Conflict(Option<Contested>),
 }
 
+/// What is asked of a request that may run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    /// The handler's reply.
+    Reply,
+    /// Only whether it may: another node runs it.
+    Verdict,
+}
+
 /// What audit is told on both sides.
 #[derive(Default)]
 struct Known {
@@ -78,11 +87,24 @@ impl Pipeline {
     /// # Errors
     /// What the caller is to be told, see [`Error`].
     pub async fn handle(&self, request: &Request) -> Result<Reply, Error> {
+        self.answer(request, Asked::Reply).await
+    }
+
+    /// Token and policies alone, audited, for a request that the asking node then runs itself.
+    /// The token's use counts here.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn judge(&self, request: &Request) -> Result<(), Error> {
+        self.answer(request, Asked::Verdict).await.map(drop)
+    }
+
+    async fn answer(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
         let mut known = Known { operation: request.operation, ..Known::default() };
         let deadline = tokio::time::Instant::now() + REQUEST_TIME_MAX;
         let mut place = None;
         let outcome = loop {
-            match self.attempt(request, &mut known).await {
+            match self.attempt(request, asked, &mut known).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
                     // The old place is given up first: holding two could stop two requests.
@@ -100,26 +122,6 @@ impl Pipeline {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
         outcome
-    }
-
-    /// Token and policies alone, audited, for a request that the asking node then runs itself.
-    ///
-    /// # Errors
-    /// As [`Self::handle`].
-    pub async fn judge(&self, request: &Request) -> Result<(), Error> {
-        let mut known = Known { operation: request.operation, ..Known::default() };
-        let mut txn = self.begin().await?;
-        let target = self.router.resolve(&mut txn, &request.path)?;
-        let verdict = self.authorize(&mut txn, request, &mut known, target.as_ref())?;
-        let refusal = match &verdict {
-            Verdict::Allowed(_) => None,
-            Verdict::Refused(error) => Some(error),
-        };
-        self.record(request, &known, Side::Request(refusal)).await?;
-        match verdict {
-            Verdict::Allowed(_) => refuse_wrapping(request),
-            Verdict::Refused(error) => Err(error),
-        }
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -157,48 +159,61 @@ impl Pipeline {
         self.acls.clear();
     }
 
-    async fn attempt(&self, request: &Request, known: &mut Known) -> Result<Attempt, Error> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        asked: Asked,
+        known: &mut Known,
+    ) -> Result<Attempt, Error> {
         let mut txn = self.begin().await?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
-        known.mount = target.as_ref().map(|target| target.entry.clone());
-        known.operation = self.operation(&mut txn, request, target.as_ref()).await?;
-        let verdict = self.authorize(&mut txn, request, known, target.as_ref())?;
-        let refusal = match &verdict {
-            Verdict::Allowed(_) => None,
-            Verdict::Refused(error) => Some(error),
-        };
+        let target = target.as_ref();
+        known.mount = target.map(|target| target.entry.clone());
+        let verdict = self.authorize(&mut txn, request, known, target).await?;
+        let Verdict { refusal, spent } = verdict;
         if !known.audited {
-            self.record(request, known, Side::Request(refusal)).await?;
+            self.record(request, known, Side::Request(refusal.as_ref())).await?;
             known.audited = true;
         }
-        let spent = match verdict {
-            Verdict::Allowed(spent) => spent,
-            Verdict::Refused(error) => return Ok(Attempt::Done(Box::new(Err(error)))),
-        };
-        refuse_wrapping(request)?;
+        let acts_outside =
+            target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
+        // A request that is refused is a use of its token too. What is done outside is done once,
+        // and may end this node's leadership: a use that could not be counted then would be tried
+        // again on the next leader.
+        if refusal.is_some() || acts_outside {
+            revoke_spent(&mut txn, spent, known)?;
+            if let Commit::Conflict(contested) = self.commit(txn, request).await? {
+                return Ok(Attempt::Conflict(contested));
+            }
+            if let Some(error) = refusal {
+                return Ok(Attempt::Done(Box::new(Err(error))));
+            }
+            txn = self.begin().await?;
+        }
         // The use of a limited token counts even if the handler fails.
         txn.keep();
-        let outcome = self.run(&mut txn, request, known, target.as_ref()).await;
+        let outcome = match asked {
+            Asked::Verdict => target
+                .map_or(Ok(()), |target| refuse_wrapping(request, target))
+                .map(|()| Reply::default()),
+            Asked::Reply => self.run(&mut txn, request, known, target).await,
+        };
         if matches!(outcome, Err(Error::Conflict)) {
             return Ok(Attempt::Conflict(None));
         }
         if outcome.is_err() {
             txn.roll_back();
         }
-        if spent == Spent::Last
-            && let Some(caller) = &known.caller
-        {
-            TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)?;
+        if !acts_outside {
+            revoke_spent(&mut txn, spent, known)?;
         }
-        let acts_outside =
-            target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
         match self.commit(txn, request).await? {
-            Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
-            Commit::Conflict(contested) => Ok(Attempt::Conflict(contested)),
+            Commit::Conflict(contested) if !acts_outside => Ok(Attempt::Conflict(contested)),
+            Commit::Conflict(_) | Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
         }
     }
 
@@ -210,20 +225,13 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Result<Reply, Error> {
         let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
+        refuse_wrapping(request, target)?;
         if request.operation == Operation::Help {
-            let found = target.found.ok_or(Error::UnsupportedPath)?;
-            return Reply::bare(&serde_json::json!({ "help": found.help, "see_also": null }));
+            let help = target.mount.help(&target.path).ok_or(Error::UnsupportedPath)?;
+            return Reply::bare(&serde_json::json!({ "help": help, "see_also": null }));
         }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
-        let context = Context {
-            txn,
-            prefix: &prefix,
-            rng: self.rng.as_ref(),
-            mount: &target.entry,
-            ttl: self.ttl.of(&target.entry.config),
-            caller: known.caller.as_ref(),
-            request,
-        };
+        let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         let params = request.params.clone();
         let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
         if reply.mount_type.is_empty() {
@@ -285,11 +293,13 @@ impl Pipeline {
         Ok(granted.warning)
     }
 
-    /// Create, where the route can tell and nothing is there yet.
+    /// Create, where the route can tell and nothing is there yet. The token is known to be good;
+    /// what the policies say of it is still to be asked.
     async fn operation(
         &self,
         txn: &mut Txn,
         request: &Request,
+        caller: Option<&Caller>,
         target: Option<&Target>,
     ) -> Result<Operation, Error> {
         let Some(target) = target.filter(|target| {
@@ -299,22 +309,34 @@ impl Pipeline {
             return Ok(request.operation);
         };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
-        let context = Context {
+        let context = self.context(txn, &prefix, target, caller, request);
+        match target.mount.exists(context, &target.path, request.params.clone()).await {
+            Ok(Some(false)) => Ok(Operation::Create),
+            Ok(_) => Ok(Operation::Update),
+            // What is wrong with a request is the handler's to say, once it may run.
+            Err(error) if error.is_callers() => Ok(Operation::Update),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn context<'c>(
+        &'c self,
+        txn: &'c mut Txn,
+        prefix: &'c str,
+        target: &'c Target,
+        caller: Option<&'c Caller>,
+        request: &'c Request,
+    ) -> Context<'c> {
+        Context {
             txn,
-            prefix: &prefix,
+            prefix,
+            namespace: target.entry.administers().then_some(ROOT_NAMESPACE),
             rng: self.rng.as_ref(),
             mount: &target.entry,
             ttl: self.ttl.of(&target.entry.config),
-            caller: None,
+            caller,
             request,
-        };
-        // A body that cannot be read is the handler's to refuse, once the caller is known.
-        let exists = target.mount.exists(context, &target.path, request.params.clone()).await;
-        Ok(match exists {
-            Ok(Some(false)) => Operation::Create,
-            Ok(_) | Err(Error::BadRequest(_)) => Operation::Update,
-            Err(error) => return Err(error),
-        })
+        }
     }
 
     async fn begin(&self) -> Result<Txn, Error> {
@@ -365,11 +387,24 @@ enum Commit {
     Conflict(Option<Contested>),
 }
 
-/// An answer that was to be wrapped must not be given in clear.
-fn refuse_wrapping(request: &Request) -> Result<(), Error> {
-    match request.wrap_ttl {
-        None => Ok(()),
-        Some(_) => Err(Error::bad_request("this server does not wrap responses")),
+/// An answer that was to be wrapped must not be given in clear; what a node tells anyone about
+/// itself is nothing to wrap.
+fn refuse_wrapping(request: &Request, target: &Target) -> Result<(), Error> {
+    let reads = matches!(request.operation, Operation::Header | Operation::Help | Operation::Read);
+    let is_of_node = target.found.is_some_and(|found| found.needs == Needs::Nothing);
+    if request.wrap_ttl.is_none() || (reads && is_of_node) {
+        return Ok(());
+    }
+    Err(Error::bad_request("response wrapping is not supported yet"))
+}
+
+/// A token's last use ends it.
+fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error> {
+    match &known.caller {
+        Some(caller) if spent == Spent::Last => {
+            TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -78,6 +78,23 @@ impl Error {
         Self::Internal(source.into())
     }
 
+    /// Whether it says something of the request, and nothing of the node or its store.
+    pub fn is_callers(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::Denied
+                | Self::Forbidden(_)
+                | Self::Missing(_)
+                | Self::NoRoute(_)
+                | Self::NotFound
+                | Self::NotFoundWith(_)
+                | Self::TooLarge(_)
+                | Self::UnsupportedOperation
+                | Self::UnsupportedPath
+        )
+    }
+
     pub fn bad_request(text: impl Into<String>) -> Self {
         Self::BadRequest(text.into())
     }

@@ -21,8 +21,9 @@ use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, Challenge, Health, Init, InitReply, Join, JoinToken, Joiner, LeaderStatus,
-    NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal, write_first_records,
+    Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
+    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
+    write_first_records,
 };
 
 /// How a node is known to others.
@@ -417,6 +418,45 @@ impl NodeControl for Control {
         peers.sort_by(|a, b| a.node_id.cmp(&b.node_id));
         let index = self.consensus.progress().map_or(0, |progress| progress.committed);
         Ok((index, peers))
+    }
+
+    fn ha_status(&self) -> Result<Vec<HaNode>, Error> {
+        let now = self.clock.now();
+        let node = |name: &str, api: &str, cluster: &str| HaNode {
+            hostname: name.to_owned(),
+            api_address: api.to_owned(),
+            cluster_address: cluster.to_owned(),
+            active_node: false,
+            last_echo: None,
+            echo_duration_ms: 0,
+            clock_skew_ms: 0,
+            version: self.identity.version.clone(),
+            upgrade_version: String::new(),
+            redundancy_zone: String::new(),
+            strongroom_version: String::new(),
+        };
+        let Some(replicated) = self.consensus.replicated() else {
+            let Identity { api_address, cluster_address, .. } = &self.identity;
+            let own = node(api_address, api_address, cluster_address);
+            let strongroom_version = env!("CARGO_PKG_VERSION").into();
+            return Ok(vec![HaNode { active_node: true, strongroom_version, ..own }]);
+        };
+        let mut nodes = Vec::new();
+        for member in replicated.raft().configuration() {
+            let info = &member.info;
+            let silent = member.silent.filter(|_| !member.leader);
+            let heard = silent.map(|silent| {
+                Timestamp(now.0.saturating_sub(u64::try_from(silent.as_millis()).unwrap_or(now.0)))
+            });
+            nodes.push(HaNode {
+                active_node: member.leader,
+                last_echo: heard.map(Timestamp::rfc3339),
+                strongroom_version: member.status.map(|status| status.program).unwrap_or_default(),
+                ..node(&info.name, &info.api_address, &info.cluster_address)
+            });
+        }
+        nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+        Ok(nodes)
     }
 
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {

@@ -39,6 +39,12 @@ pub trait NodeControl: Send + Sync {
     /// [`Error::BadRequest`] where this node cannot have peers, as for all that follows.
     fn raft_configuration(&self) -> Result<(u64, Vec<Peer>), Error>;
 
+    /// The cluster's nodes, as far as this one, while it is active, has heard of them.
+    ///
+    /// # Errors
+    /// Where the node's record cannot be read.
+    fn ha_status(&self) -> Result<Vec<HaNode>, Error>;
+
     /// Takes a node out, by name or raft id; nothing where there is none.
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 
@@ -161,4 +167,23 @@ pub struct LeaderStatus {
     pub raft_committed_index: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raft_applied_index: Option<u64>,
+}
+
+/// A node, as `sys/ha-status` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct HaNode {
+    pub hostname: String,
+    pub api_address: String,
+    pub cluster_address: String,
+    pub active_node: bool,
+    /// RFC 3339; `None` of the active node, and of one that has not been heard of.
+    pub last_echo: Option<String>,
+    pub echo_duration_ms: u64,
+    pub clock_skew_ms: u64,
+    /// The Vault version that clients are told.
+    pub version: String,
+    pub upgrade_version: String,
+    pub redundancy_zone: String,
+    /// Of the node's program; empty where it has not been heard of.
+    pub strongroom_version: String,
 }

@@ -9,11 +9,12 @@ mod mounts;
 mod node;
 mod policies;
 mod raft;
+mod remount;
 mod tuning;
 mod ui;
 
 pub use control::{
-    Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+    HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use raft::{
@@ -39,6 +40,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         capabilities::routes(),
         ui::routes(),
         raft::routes(),
+        remount::routes(),
     ]
     .into_iter()
     .flatten()

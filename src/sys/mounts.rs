@@ -125,17 +125,11 @@ fn read(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Er
 
 fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Reply, Error> {
     let path = normalise(&input.path)?;
-    if table == Table::Secret && RESERVED.iter().any(|reserved| path.starts_with(reserved)) {
-        return Err(Error::BadRequest(format!("cannot mount over the reserved path \"{path}\"")));
-    }
+    check_reserved(table, &path)?;
     let asked = if input.r#type.is_empty() { &input.plugin_name } else { &input.r#type };
     let mut options = input.options;
     let kind = resolve_kind(table, asked, &mut options)?;
-    for other in entries(call, table)? {
-        if other.path.starts_with(&path) || path.starts_with(&other.path) {
-            return Err(Error::BadRequest(format!("path is already in use at {}", other.path)));
-        }
-    }
+    check_free(call, table, &path, None)?;
     let digits: String = call.rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
     let auth = if table == Table::Auth { "auth_" } else { "" };
     let mut entry = MountEntry {
@@ -243,6 +237,30 @@ pub(super) fn is_built_in(table: Table, path: &str) -> bool {
         Table::Auth => path == "token/",
         Table::Secret => RESERVED.contains(&path),
     }
+}
+
+fn check_reserved(table: Table, path: &str) -> Result<(), Error> {
+    if table == Table::Secret && RESERVED.iter().any(|reserved| path.starts_with(reserved)) {
+        return Err(Error::BadRequest(format!("cannot mount over the reserved path \"{path}\"")));
+    }
+    Ok(())
+}
+
+/// Refuses a path that another mount has, or would be nested with. `moved` leaves its own.
+pub(super) fn check_free(
+    call: &mut Call<'_, Node>,
+    table: Table,
+    path: &str,
+    moved: Option<&str>,
+) -> Result<(), Error> {
+    check_reserved(table, path)?;
+    for other in entries(call, table)? {
+        let nested = other.path.starts_with(path) || path.starts_with(&other.path);
+        if nested && moved != Some(other.path.as_str()) {
+            return Err(Error::BadRequest(format!("path is already in use at {}", other.path)));
+        }
+    }
+    Ok(())
 }
 
 /// As `sys/mounts` shows it.

@@ -18,13 +18,18 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .write(write_init),
         Route::new("seal-status", "Whether this node is sealed.").local().read(seal_status),
         Route::new("unseal", "Give this node one share of the key.").local().write(unseal),
-        Route::new("seal", "Seal this node.").sudo().on_this_node().write(seal),
+        Route::new("seal", "Seal this node.").sudo().on_this_node().acts_outside().write(seal),
         Route::new("health", "Whether this node is up, for load balancers.")
             .local()
             .read(health)
             .header(health),
         Route::new("leader", "Which node is active.").local().read(leader),
-        Route::new("step-down", "Make the active node hand over.").sudo().write(step_down),
+        Route::new("ha-status", "The cluster's nodes, and when each was last heard of.")
+            .read(ha_status),
+        Route::new("step-down", "Make the active node hand over.")
+            .sudo()
+            .acts_outside()
+            .write(step_down),
     ]
 }
 
@@ -144,6 +149,11 @@ async fn step_down(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Erro
 
 async fn leader(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     Reply::bare(&call.state.leader().await?)
+}
+
+/// Of the active node: only it hears of the others.
+async fn ha_status(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Reply::of(&json!({ "nodes": call.state.ha_status()? }))
 }
 
 /// The statuses that load balancers want instead of Vault's.

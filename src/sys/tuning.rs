@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::Node;
 use super::mounts::{get, normalise, options, put};
 use crate::duration::SignedDuration;
+use crate::engines::kv;
 use crate::framework::{Call, Fields, Route, TtlLimits};
 use crate::mount::{MountEntry, Table};
 use crate::request::{Error, Params, Reply};
@@ -238,8 +239,14 @@ fn read(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Er
 fn write(call: &mut Call<'_, Node>, table: Table, tuning: Tuning) -> Result<Reply, Error> {
     let path = tuning.path.clone().unwrap_or_default();
     let mut entry = find(call, table, &path)?;
+    let was_versioned = kv::is_versioned(&entry);
     tuning.apply(&mut entry, call.ttl)?;
     put(call, &entry)?;
+    if entry.kind == "kv" && kv::is_versioned(&entry) && !was_versioned {
+        // In the same entry: no request sees the new version without the old one's secrets.
+        let now = call.now;
+        call.storage.beside(&entry.storage_prefix(), |mount| kv::upgrade(mount, now))?;
+    }
     Ok(Reply::default())
 }
 

@@ -14,11 +14,37 @@ use crate::secret::Secret;
 pub struct Scope<'t> {
     txn: &'t mut Txn,
     prefix: &'t str,
+    /// What [`Self::beside`] may reach; `None`: nothing.
+    namespace: Option<&'t str>,
 }
 
 impl<'t> Scope<'t> {
     pub(super) fn new(txn: &'t mut Txn, prefix: &'t str) -> Self {
-        Self { txn, prefix }
+        Self { txn, prefix, namespace: None }
+    }
+
+    /// Lets [`Self::beside`] reach all of a namespace: for what administers its mounts. The
+    /// namespace ends in a slash.
+    #[must_use]
+    pub fn within(mut self, namespace: &'t str) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// Another part of the namespace, in the same transaction. `below` ends in a slash.
+    ///
+    /// # Errors
+    /// Where this scope was not given the namespace.
+    pub fn beside<R>(
+        &mut self,
+        below: &str,
+        then: impl FnOnce(&mut Scope<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let namespace = self.namespace.ok_or_else(|| {
+            Error::internal("a mount's scope does not reach other parts of its namespace")
+        })?;
+        let prefix = format!("{namespace}{below}");
+        then(&mut Scope::new(self.txn, &prefix))
     }
 
     /// # Errors
@@ -125,7 +151,7 @@ impl<'t> Scope<'t> {
     /// A narrower scope. `below` ends in a slash.
     pub fn narrow<R>(&mut self, below: &str, then: impl FnOnce(&mut Scope<'_>) -> R) -> R {
         let prefix = format!("{}{below}", self.prefix);
-        then(&mut Scope { txn: self.txn, prefix: &prefix })
+        then(&mut Scope::new(self.txn, &prefix))
     }
 
     fn directory(&self, directory: &str) -> Result<String, Error> {

@@ -319,6 +319,10 @@ impl sys::NodeControl for NoNode {
         Err(Error::internal("no node"))
     }
 
+    fn ha_status(&self) -> Result<Vec<sys::HaNode>, Error> {
+        Err(Error::internal("no node"))
+    }
+
     fn remove_peer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Err(Error::internal("no node")) })
     }

@@ -11,6 +11,7 @@ mod api;
 mod cli;
 mod config;
 mod harness;
+mod help;
 mod http;
 mod routing;
 mod server;

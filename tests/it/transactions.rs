@@ -61,6 +61,73 @@ fn answer_that_was_to_be_wrapped_is_refused_rather_than_given_in_clear() {
 }
 
 #[test]
+fn what_a_node_tells_of_itself_is_nothing_to_wrap() {
+    let server = Server::new();
+    for (operation, wraps) in [(Operation::Read, false), (Operation::Update, true)] {
+        let request = Request {
+            operation,
+            path: "sys/init".into(),
+            wrap_ttl: Some(Duration::from_secs(60)),
+            ..Request::default()
+        };
+        let target = server.pipeline.router.system("sys/init").unwrap();
+        let outcome = server.block_on(server.pipeline.local(&request, &target));
+        let refused = matches!(&outcome, Err(error)
+            if error.to_string() == "response wrapping is not supported yet");
+        assert_eq!(refused, wraps, "{operation:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_refused_request_and_a_mere_verdict_are_uses_of_a_limited_token() {
+    let server = Server::new();
+    let token = |policy: &str| {
+        let body = json!({"policies": [policy], "num_uses": 2});
+        server.write("auth/token/create", &body).unwrap().auth.unwrap().client_token
+    };
+    let policy = json!({"policy": "path \"sys/seal\" { capabilities = [\"update\", \"sudo\"] }"});
+    server.write("sys/policies/acl/sealer", &policy).unwrap();
+    for (token, allowed) in [(token("default"), false), (token("sealer"), true)] {
+        let request = Request {
+            id: "r".into(),
+            operation: Operation::Update,
+            path: "sys/seal".into(),
+            token: Some(Arc::new(Secret::new(token.clone()))),
+            ..Request::default()
+        };
+        for _ in 0..2 {
+            let judged = server.block_on(server.pipeline.judge(&request));
+            assert_eq!(judged.is_ok(), allowed, "{judged:?}");
+        }
+        let lookup = json!({"token": token});
+        assert!(server.write("auth/token/lookup", &lookup).is_err(), "{allowed}: it is used up");
+    }
+}
+
+#[test]
+fn an_act_outside_is_not_tried_on_the_next_leader_because_of_its_token_s_use() {
+    let server = Server::with_mounts(vec![("out/", outside())]);
+    let policy = json!({"policy": "path \"out/*\" { capabilities = [\"update\"] }"});
+    server.write("sys/policies/acl/out", &policy).unwrap();
+    let body = json!({"policies": ["out"], "num_uses": 1});
+    let token = server.write("auth/token/create", &body).unwrap().auth.unwrap().client_token;
+    // The use is committed by an entry before the act; there is none after it.
+    let before = server.entries();
+    let run = || server.send(Operation::Update, "out/act", &json!({}), &token);
+    assert!(run().is_ok());
+    assert_eq!(server.entries() - before, 1);
+    assert!(matches!(run(), Err(Error::Denied)));
+}
+
+fn outside() -> Arc<dyn Mount> {
+    async fn act(_: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
+        Ok(Reply::default())
+    }
+    let route = Route::new("act", "Acts outside.").acts_outside().write(act);
+    Engine::new("out", "", [route]).unwrap().mount(()).into()
+}
+
+#[test]
 fn change_of_leader_fences_the_request() {
     let server = Server::with_mounts(vec![("box/", storage_box())]);
     server.log.before_next_proposal(|log| log.change_leadership());

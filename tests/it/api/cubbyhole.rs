@@ -96,3 +96,22 @@ fn token(server: &Server, token_type: TokenType) -> String {
     });
     made
 }
+
+#[test]
+fn create_and_update_are_told_apart_in_the_token_s_own_place() {
+    let server = Server::new();
+    let policy = json!({"policy": "path \"cubbyhole/*\" { capabilities = [\"create\"] }"});
+    server.write("sys/policies/acl/once", &policy).unwrap();
+    let body = json!({"policies": ["once"], "no_default_policy": true});
+    let token = || {
+        let made = server.write("auth/token/create", &body).unwrap();
+        made.auth.unwrap().client_token
+    };
+    for token in [token(), token()] {
+        let write = || server.send(Operation::Update, "cubbyhole/a", &json!({"x": 1}), &token);
+        assert_eq!(line(write()), "204");
+        server.audited();
+        assert_eq!(line(write()), "403");
+        assert_eq!(server.audited()[0], "update cubbyhole/a: permission denied");
+    }
+}

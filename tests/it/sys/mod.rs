@@ -1,2 +1,3 @@
 mod mounts;
 mod policies;
+mod remount;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use strongroom::request::Error;
 
-use crate::harness::{Server, data};
+use crate::harness::{Server, data, line};
 
 #[test]
 fn new_cluster_has_its_own_mounts() {
@@ -120,4 +120,27 @@ fn preflight_tells_the_mount_of_a_path_and_no_more_to_strangers() {
     let read = strongroom::request::Operation::Read;
     let seen = server.send(read, "sys/internal/ui/mounts", &Value::Null, "").unwrap();
     assert_eq!(Value::Object(data(seen)), json!({"secret": {}, "auth": {}}));
+}
+
+#[test]
+fn a_mount_tuned_to_version_2_shows_what_version_1_stored() {
+    let server = Server::new();
+    for options in [json!({}), json!({"version": "1"})] {
+        server.write("sys/mounts/kv", &json!({"type": "kv", "options": options})).unwrap();
+        server.write("kv/a/b", &json!({"x": 1})).unwrap();
+        let entries = server.entries();
+        server.write("sys/mounts/kv/tune", &json!({"options": {"version": "2"}})).unwrap();
+        assert_eq!(server.entries(), entries + 1);
+        let secret = data(server.read("kv/data/a/b").unwrap());
+        assert_eq!(secret["data"], json!({"x": 1}));
+        assert_eq!(secret["metadata"]["version"], 1);
+        assert_eq!(line(server.list("kv/metadata/a/")), r#"200 {"keys":["b"]}"#);
+        // Once more is no second upgrade: what was written since stays.
+        server.write("kv/data/a/b", &json!({"data": {"x": 2}})).unwrap();
+        server.write("sys/mounts/kv/tune", &json!({"options": {"version": 2}})).unwrap();
+        assert_eq!(data(server.read("kv/data/a/b").unwrap())["metadata"]["version"], 2);
+        let down = server.write("sys/mounts/kv/tune", &json!({"options": {"version": "1"}}));
+        assert_eq!(line(down), "400 cannot downgrade mount from version 2");
+        server.delete("sys/mounts/kv").unwrap();
+    }
 }
