@@ -3,5 +3,6 @@
 mod dev;
 mod input;
 mod process;
+mod shares;
 mod signals;
 mod start;
