@@ -6,13 +6,14 @@ use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
 use crate::policy;
 use crate::policy_store::PolicyStore;
-use crate::request::{Caller, Error, Request};
+use crate::request::{Caller, Error, Operation, Request};
 use crate::router::Target;
 use crate::txn::Txn;
 
 pub(super) enum Verdict {
     Allowed(Spent),
-    Refused(Error),
+    /// What was asked counts as a use all the same.
+    Refused(Error, Spent),
 }
 
 impl Pipeline {
@@ -33,17 +34,17 @@ impl Pipeline {
         let Some(token) = &request.token else {
             return Ok(match access {
                 Access::OptionalToken => Verdict::Allowed(Spent::NotLast),
-                _ => Verdict::Refused(Error::Denied),
+                _ => Verdict::Refused(Error::Denied, Spent::NotLast),
             });
         };
         let now = txn.now();
         let mut scope = txn.scope(CORE);
         let mut tokens = TokenStore::new(&mut scope);
         let Some((name, entry)) = tokens.lookup(token, now)? else {
-            return Ok(Verdict::Refused(Error::Denied));
+            return Ok(Verdict::Refused(Error::Denied, Spent::NotLast));
         };
         if !is_within(&entry.bound_cidrs, request.remote.map(|remote| remote.ip())) {
-            return Ok(Verdict::Refused(Error::Denied));
+            return Ok(Verdict::Refused(Error::Denied, Spent::NotLast));
         }
         let mut spent = Spent::NotLast;
         if entry.num_uses > 0 {
@@ -66,8 +67,15 @@ impl Pipeline {
         let acl =
             PolicyStore::new(&mut scope).acl(&caller.policies, None, now, Some(&self.acls))?;
         let check = |access| {
-            acl.check(known.operation, &request.path, &request.params, request.wrap_ttl, access)
-                .is_allowed()
+            let check =
+                |path| acl.check(known.operation, path, &request.params, request.wrap_ttl, access);
+            // Routes take `a/` for `a`: what a rule for `a` forbids, the slash must not allow.
+            let bare = request.path.strip_suffix('/');
+            let bare = bare.filter(|_| known.operation != Operation::List).map(check);
+            let forbids = |verdict: policy::Verdict<'_>| {
+                !matches!(verdict.refusal, None | Some(policy::Refusal::NoRule))
+            };
+            check(&request.path).is_allowed() && !bare.is_some_and(forbids)
         };
         caller.has_sudo = check(policy::Access::Sudo);
         let allowed = match access {
@@ -75,6 +83,6 @@ impl Pipeline {
             Access::Sudo => caller.has_sudo,
             Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
         };
-        Ok(if allowed { Verdict::Allowed(spent) } else { Verdict::Refused(Error::Denied) })
+        Ok(if allowed { Verdict::Allowed(spent) } else { Verdict::Refused(Error::Denied, spent) })
     }
 }

@@ -108,18 +108,29 @@ impl Pipeline {
     /// As [`Self::handle`].
     pub async fn judge(&self, request: &Request) -> Result<(), Error> {
         let mut known = Known { operation: request.operation, ..Known::default() };
-        let mut txn = self.begin().await?;
-        let target = self.router.resolve(&mut txn, &request.path)?;
-        let verdict = self.authorize(&mut txn, request, &mut known, target.as_ref())?;
-        let refusal = match &verdict {
-            Verdict::Allowed(_) => None,
-            Verdict::Refused(error) => Some(error),
-        };
-        self.record(request, &known, Side::Request(refusal)).await?;
-        match verdict {
-            Verdict::Allowed(_) => refuse_wrapping(request),
-            Verdict::Refused(error) => Err(error),
+        for _ in 0..INTERNAL_TRIES_MAX {
+            let mut txn = self.begin().await?;
+            let target = self.router.resolve(&mut txn, &request.path)?;
+            let verdict = self.authorize(&mut txn, request, &mut known, target.as_ref())?;
+            let refusal = match &verdict {
+                Verdict::Allowed(_) => None,
+                Verdict::Refused(error, _) => Some(error),
+            };
+            if !known.audited {
+                self.record(request, &known, Side::Request(refusal)).await?;
+                known.audited = true;
+            }
+            let (spent, outcome) = match verdict {
+                Verdict::Allowed(spent) => (spent, refuse_wrapping(request)),
+                Verdict::Refused(error, spent) => (spent, Err(error)),
+            };
+            self.end_last_use(&mut txn, &known, spent)?;
+            // What is asked of another node counts as a use of the token too.
+            if let Commit::Stands = self.commit(txn, request).await? {
+                return outcome;
+            }
         }
+        Err(Error::Unavailable(CONTENDED.into()))
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -166,7 +177,7 @@ impl Pipeline {
         let verdict = self.authorize(&mut txn, request, known, target.as_ref())?;
         let refusal = match &verdict {
             Verdict::Allowed(_) => None,
-            Verdict::Refused(error) => Some(error),
+            Verdict::Refused(error, _) => Some(error),
         };
         if !known.audited {
             self.record(request, known, Side::Request(refusal)).await?;
@@ -174,7 +185,13 @@ impl Pipeline {
         }
         let spent = match verdict {
             Verdict::Allowed(spent) => spent,
-            Verdict::Refused(error) => return Ok(Attempt::Done(Box::new(Err(error)))),
+            Verdict::Refused(error, spent) => {
+                self.end_last_use(&mut txn, known, spent)?;
+                return Ok(match self.commit(txn, request).await? {
+                    Commit::Stands => Attempt::Done(Box::new(Err(error))),
+                    Commit::Conflict(contested) => Attempt::Conflict(contested),
+                });
+            }
         };
         refuse_wrapping(request)?;
         // The use of a limited token counts even if the handler fails.
@@ -186,11 +203,7 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
-        if spent == Spent::Last
-            && let Some(caller) = &known.caller
-        {
-            TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)?;
-        }
+        self.end_last_use(&mut txn, known, spent)?;
         let acts_outside =
             target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
         match self.commit(txn, request).await? {
@@ -199,6 +212,15 @@ impl Pipeline {
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
             Commit::Conflict(contested) => Ok(Attempt::Conflict(contested)),
+        }
+    }
+
+    fn end_last_use(&self, txn: &mut Txn, known: &Known, spent: Spent) -> Result<(), Error> {
+        match &known.caller {
+            Some(caller) if spent == Spent::Last => {
+                TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)
+            }
+            _ => Ok(()),
         }
     }
 
