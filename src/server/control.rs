@@ -101,6 +101,9 @@ impl Control {
         if self.cluster()?.is_some() {
             return Err(Error::bad_request(ALREADY));
         }
+        if self.shares_so_far().2.is_some() {
+            return Err(Error::bad_request("this node is to join a cluster: unseal it instead"));
+        }
         for target in &self.identity.retry_join {
             if target.is_initialized().await {
                 return Err(Error::BadRequest(format!(
