@@ -39,6 +39,14 @@ impl Barrier {
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Some(keyring);
     }
 
+    /// As [`Self::open`], for a node that is unsealed: one that was sealed meanwhile stays so.
+    pub fn replace(&self, keyring: Arc<Keyring>) {
+        let mut current = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        if current.is_some() {
+            *current = Some(keyring);
+        }
+    }
+
     /// Drops the keys and every plaintext kept. Transactions under way keep theirs until they
     /// end; what they propose is still sealed, under keys that were good when they began.
     pub fn close(&self) {

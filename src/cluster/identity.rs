@@ -127,6 +127,11 @@ impl Identity {
         Ok(())
     }
 
+    /// The next certificate may be of any cluster; the file stays until then.
+    pub(super) fn forget(&self) {
+        *self.issued.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
     }

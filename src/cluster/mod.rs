@@ -100,6 +100,20 @@ impl Cluster {
         self.dialler.clone()
     }
 
+    /// As [`Self::install`], for the first node of a new cluster: a certificate of a cluster that
+    /// was never committed is void.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub fn found(
+        &self,
+        certificate: CertificateDer<'static>,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<(), IdentityError> {
+        self.identity.forget();
+        self.install(certificate, authorities)
+    }
+
     /// Takes a certificate for this node, durably, and uses it from the next connection on.
     ///
     /// # Errors

@@ -193,11 +193,12 @@ impl Server {
             .map(|certificate| self.trust.name(certificate).map(|name| name.node))
             .transpose()
             .map_err(|_| Refusal::NoCertificate)?;
+        // On the list before anything is judged, so that a seal or a removal in between ends it.
+        let entered = self.open.enter(peer, said.purpose);
         if peer.is_some_and(|peer| self.removed.is_removed(peer)) {
             return Err(Refusal::Removed);
         }
-        // On the list before anything is proven, so that a seal in between ends it.
-        let entered = self.open.enter(peer, said.purpose).ok_or(Refusal::Busy)?;
+        let entered = entered.ok_or(Refusal::Busy)?;
         let own = match (said.purpose, peer) {
             (Purpose::Joining, _) | (Purpose::Replication, Some(_)) => None,
             (Purpose::Replication | Purpose::Forwarding, None) => {

@@ -56,8 +56,15 @@ impl Pipeline {
             Some(&self.acls),
         )?;
         let check = |access| {
-            acl.check(known.operation, &request.path, &request.params, request.wrap_ttl, access)
-                .is_allowed()
+            let check =
+                |path| acl.check(known.operation, path, &request.params, request.wrap_ttl, access);
+            // Routes take `a/` for `a`: what a rule for `a` forbids, the slash must not allow.
+            let bare = request.path.strip_suffix('/');
+            let bare = bare.filter(|_| known.operation != Operation::List).map(check);
+            let forbids = |verdict: policy::Verdict<'_>| {
+                !matches!(verdict.refusal, None | Some(policy::Refusal::NoRule))
+            };
+            check(&request.path).is_allowed() && !bare.is_some_and(forbids)
         };
         caller.has_sudo = check(policy::Access::Sudo);
         let allowed = match access {

@@ -204,11 +204,12 @@ impl Control {
                 continue;
             };
             if member.voter || record.non_voter {
+                // Also where another leader has made the change, and got no further.
+                if let Some(replaced) = record.replaces.filter(|_| member.voter) {
+                    self.note_removed(replaced).await?;
+                }
                 settled.push(id);
                 continue;
-            }
-            if let Some(replaced) = record.replaces {
-                self.note_removed(replaced).await?;
             }
             let replaces = record.replaces;
             let promoted = apart(node.raft(), async move |raft: &RaftLog| {
@@ -217,7 +218,9 @@ impl Control {
             .await;
             match promoted {
                 Ok(()) => {
+                    // Not before: a node that never catches up must not cost the old one its place.
                     if let Some(replaced) = record.replaces {
+                        self.note_removed(replaced).await?;
                         self.remove_member(replaced).await?;
                     }
                     tracing::info!(id, name = record.name, "a node votes");
@@ -273,7 +276,7 @@ pub(super) fn raft_id(text: &str) -> Result<u64, Error> {
     id.ok_or_else(|| Error::bad_request("raft_id must be a node's number, in decimal"))
 }
 
-fn decode_ids(record: &[u8]) -> Vec<u64> {
+pub(super) fn decode_ids(record: &[u8]) -> Vec<u64> {
     record.chunks_exact(8).filter_map(|id| id.try_into().ok().map(u64::from_be_bytes)).collect()
 }
 

@@ -118,6 +118,9 @@ impl Control {
                  cluster of this node",
             ));
         }
+        if self.shares_so_far().2.is_some() {
+            return Err(Error::bad_request("this node is to join a cluster: unseal it instead"));
+        }
         for target in &self.identity.retry_join {
             if target.is_initialized().await {
                 return Err(Error::BadRequest(format!(
@@ -253,16 +256,26 @@ impl Control {
 
     /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
     fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
-        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        match pending.as_ref() {
-            Some(pending) => {
-                let collector = &pending.collector;
-                let nonce = collector.nonce().to_owned();
-                (collector.progress(), nonce, Some(pending.configuration))
-            }
-            None => (shares.progress(), shares.nonce().to_owned(), None),
+        if let Some(pending) = pending.as_ref() {
+            let collector = &pending.collector;
+            let nonce = collector.nonce().to_owned();
+            return (collector.progress(), nonce, Some(pending.configuration));
         }
+        drop(pending);
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        (shares.progress(), shares.nonce().to_owned(), None)
+    }
+
+    /// Never holds both locks, as nobody does: whoever took them in the other order would wait
+    /// for ever, and `sys/health` with it.
+    fn forget_shares(&self) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending) = pending.as_mut() {
+            pending.collector.reset();
+        }
+        drop(pending);
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
     }
 
     fn status(&self) -> Result<SealStatus, Error> {
@@ -315,13 +328,7 @@ impl NodeControl for Control {
     fn unseal(&self, unseal: Unseal) -> BoxFuture<'_, Result<SealStatus, Error>> {
         Box::pin(async move {
             match unseal {
-                Unseal::Reset => {
-                    let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(pending) = pending.as_mut() {
-                        pending.collector.reset();
-                    }
-                    self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
-                }
+                Unseal::Reset => self.forget_shares(),
                 Unseal::Share(share) if self.barrier.is_sealed() => {
                     self.take_share(&share).await?;
                 }

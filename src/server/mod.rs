@@ -6,6 +6,7 @@ mod consensus;
 mod control;
 mod dev;
 mod joining;
+mod observer;
 mod removal;
 mod renewal;
 mod replicated;

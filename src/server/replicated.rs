@@ -14,8 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
+use super::observer::{Observer, heed};
 use super::plain;
-use crate::barrier::{Barrier, Keyring, ProofRole};
+use crate::barrier::{Barrier, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
     self, Admits, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity,
@@ -23,13 +24,10 @@ use crate::cluster::{
 };
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
-use crate::raft::{
-    ApplyObserver, DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore,
-};
-use crate::record::{Applied, SealedBatch, SystemKey, View};
+use crate::raft::{DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore};
+use crate::record::{SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
-use crate::seal::KeyringRecord;
 use crate::store::{Disk, LogOptions, SegmentLog, StateOptions, Vfs};
 
 /// What a replicated node is made of.
@@ -54,7 +52,7 @@ pub struct Replication {
     pub admits: Arc<dyn Admits>,
 }
 
-type StartError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 pub struct Replicated {
     raft: Arc<RaftLog>,
@@ -99,11 +97,17 @@ impl Replicated {
             .await
             .map_err(|error| cannot_listen(parts.cluster_listen, &error))?;
         let port = listener.local_addr()?.port();
+        let (alarm, alarmed) = watch::channel(false);
         let raft = RaftLog::start(Parts {
             id: identity.id(),
             log: DiskLogStore::new(log.clone()),
             state: state.clone(),
-            observer: Arc::new(MacObserver(barrier.clone())),
+            observer: Arc::new(Observer::new(
+                barrier.clone(),
+                cluster.clone(),
+                state.view(),
+                alarm,
+            )),
             peers: cluster.peers(),
             options: options.clone(),
         })
@@ -119,6 +123,7 @@ impl Replicated {
         serve(&raft, &cluster, handlers, listener, stopped)?;
         let role = follow_role(&raft)?;
         watch_disk(&raft, log, on_disk)?;
+        heed(&raft, &cluster, alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         let removed_file = path.join("node").join(REMOVED_FILE);
         let removed = watch::Sender::new(removed_file.exists());
@@ -195,8 +200,24 @@ impl Replicated {
         Ok(())
     }
 
+    /// May be repeated after it was broken off: what a log from then says comes first.
     async fn found(&self, cluster_id: &str) -> Result<Founded, Error> {
         let identity = self.cluster.identity();
+        if !self.raft.is_initialized().await.map_err(Error::internal)? {
+            if identity.issued().is_some() {
+                return Err(Error::bad_request(
+                    "this node has joined a cluster, whose log has not arrived yet: unseal it \
+                     instead",
+                ));
+            }
+            let alone = BTreeMap::from([(identity.id(), self.info.clone())]);
+            self.raft.initialize(alone).await.map_err(Error::internal)?;
+        }
+        self.lead().await?;
+        let point = self.raft.begin().await.map_err(Error::internal)?;
+        if point.view.system(SystemKey::Cluster).map_err(Error::internal)?.is_some() {
+            return Err(Error::bad_request("Vault is already initialized"));
+        }
         let now = self.clock.now();
         let authority =
             Authority::generate(cluster_id, now, self.rng.as_ref()).map_err(Error::internal)?;
@@ -205,14 +226,8 @@ impl Replicated {
         let certificate =
             authority.issue(&request, &name, now, self.rng.as_ref()).map_err(Error::internal)?;
         self.cluster
-            .install(certificate, std::slice::from_ref(authority.certificate()))
+            .found(certificate, std::slice::from_ref(authority.certificate()))
             .map_err(Error::internal)?;
-        let started = self.raft.is_initialized().await.map_err(Error::internal)?;
-        if !started {
-            let alone = BTreeMap::from([(identity.id(), self.info.clone())]);
-            self.raft.initialize(alone).await.map_err(Error::internal)?;
-        }
-        self.lead().await?;
         Ok(Founded {
             certificates: Bytes::from(authority.certificate_pem()),
             authority_key: authority.key_pem(),
@@ -522,59 +537,6 @@ impl RemovedNodes for Removed {
             ids.chunks_exact(8).any(|id| id == node.to_be_bytes().as_slice())
         })
     }
-}
-
-/// Checks that each entry comes from a node that was unsealed. Against a stolen disk that puts
-/// old ciphertext back as leader: an unsealed node seals itself, and serves nothing more.
-struct MacObserver(Arc<Barrier>);
-
-impl MacObserver {
-    /// Takes over a keyring that was just applied, as far as the present one leads to it; else
-    /// seals: what comes next could not be read.
-    fn follow(&self, current: &Keyring, batch: &SealedBatch) {
-        for (key, record) in &batch.system_writes {
-            let (SystemKey::Keyring, Some(record)) = (key, record) else {
-                continue;
-            };
-            let next = KeyringRecord::decode(record).map(|record| record.follow(current));
-            if let Ok(Ok(next)) = next {
-                self.0.open(Arc::new(next));
-            } else {
-                tracing::error!("the new keyring cannot be opened: this node seals itself");
-                self.0.close();
-            }
-        }
-    }
-}
-
-impl ApplyObserver for MacObserver {
-    fn on_applied(
-        &self,
-        index: u64,
-        batch: &SealedBatch,
-        encoded: &Bytes,
-        mac: &Bytes,
-        applied: Applied,
-    ) {
-        let Ok(keyring) = self.0.keyring() else {
-            return;
-        };
-        if !keyring.verify_mac(encoded, mac) {
-            tracing::error!(
-                index,
-                leader = batch.header.leadership.node,
-                "an entry was not made by an unsealed node: this node seals itself; find out \
-                 which node's disk is in other hands, and remove it"
-            );
-            self.0.close();
-            return;
-        }
-        if applied == Applied::Committed {
-            self.follow(&keyring, batch);
-        }
-    }
-
-    fn on_installed(&self, _: u64) {}
 }
 
 /// Of this node alone: each lasts a few milliseconds.

@@ -20,7 +20,9 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             pipeline.forget();
         }
         while *roles.borrow() == Role::Active {
-            if !control.barrier.is_sealed() {
+            if control.barrier.is_sealed() {
+                pipeline.forget();
+            } else {
                 // None waits for another to succeed.
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");

@@ -87,7 +87,7 @@ impl Txn {
                     break;
                 }
                 let revision = self.snapshot.revision(&marker)?;
-                self.reads.insert(marker.clone(), revision);
+                self.note(marker.clone(), revision);
                 if revision != Revision::ABSENT {
                     break;
                 }

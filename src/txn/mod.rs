@@ -179,7 +179,7 @@ impl Txn {
         }
         let stored = self.snapshot.system(key)?;
         let revision = stored.as_ref().map_or(Revision::ABSENT, |(revision, _)| *revision);
-        self.system_reads.insert(key, revision);
+        self.system_reads.entry(key).or_insert(revision);
         Ok(stored.map(|(_, value)| value))
     }
 
@@ -195,7 +195,7 @@ impl Txn {
             None => {}
         }
         let stored = self.snapshot.get(&key)?;
-        self.reads.insert(key, stored.revision);
+        self.note(key, stored.revision);
         Ok(stored.value)
     }
 
@@ -214,15 +214,15 @@ impl Txn {
         }
         let revision = self.snapshot.revision(&key)?;
         if revision == Revision::ABSENT {
-            self.reads.insert(key, revision);
+            self.note(key, revision);
             return Ok(None);
         }
         if let Some(cached) = self.cache.get::<T>(&key, revision) {
-            self.reads.insert(key, revision);
+            self.note(key, revision);
             return Ok(Some(cached));
         }
         let stored = self.snapshot.get(&key)?;
-        self.reads.insert(key.clone(), stored.revision);
+        self.note(key.clone(), stored.revision);
         let Some(bytes) = stored.value else {
             return Ok(None);
         };
@@ -233,7 +233,7 @@ impl Txn {
 
     fn names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let (state, mut names) = self.snapshot.names(directory)?;
-        self.directories.insert(directory.to_owned(), state.revision);
+        self.directories.entry(directory.to_owned()).or_insert(state.revision);
         for (key, write) in self.kept.iter().chain(&self.writes) {
             if key.directory() != directory {
                 continue;
@@ -248,17 +248,22 @@ impl Txn {
     }
 
     fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
-        let noted = self.directories.get(directory).copied();
+        let was_noted = self.directories.contains_key(directory);
         let names = self.names(directory)?;
-        match noted {
-            Some(revision) => self.directories.insert(directory.to_owned(), revision),
-            None => self.directories.remove(directory),
-        };
+        if !was_noted {
+            self.directories.remove(directory);
+        }
         Ok(names)
     }
 
     fn directory_revision(&mut self, directory: &str) -> Result<Revision, Error> {
         Ok(self.snapshot.directory(directory)?.revision)
+    }
+
+    /// The first revision seen counts: what was decided by it must not pass for decided by a
+    /// later one, because the record was read again.
+    fn note(&mut self, key: Key, revision: Revision) {
+        self.reads.entry(key).or_insert(revision);
     }
 
     fn write(&mut self, key: Key, write: Write) {

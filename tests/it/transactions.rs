@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
+use strongroom::log::ReplicatedLog as _;
+use strongroom::mount::ROOT_NAMESPACE;
+use strongroom::record::{Applied, Contested};
 use strongroom::request::{Error, Operation, Reply, Request};
 use strongroom::secret::Secret;
 
-use crate::harness::{Server, data};
+use crate::harness::{START, Server, data};
 
 #[test]
 fn write_is_one_entry_and_read_is_none() {
@@ -295,4 +298,32 @@ async fn count_slowly(call: &mut Call<'_, AtomicU64>, _: NoParams) -> Result<Rep
 async fn read_count(call: &mut Call<'_, AtomicU64>, _: NoParams) -> Result<Reply, Error> {
     let count = call.storage.get::<u64>("count")?.unwrap_or_default();
     Reply::of(&json!({ "count": count }))
+}
+
+#[test]
+fn record_that_is_read_twice_is_checked_as_it_was_seen_first() {
+    let server = Server::new();
+    let path = "logical/box/a";
+    server.change(ROOT_NAMESPACE, |scope| scope.put(path, &1).unwrap());
+    for shared in [false, true] {
+        let barrier = &server.pipeline.barrier;
+        let point = server.block_on(server.log.begin()).unwrap();
+        let mut txn = barrier.begin(point, START).unwrap();
+        let read = |txn: &mut strongroom::txn::Txn| {
+            let mut scope = txn.scope(ROOT_NAMESPACE);
+            if shared {
+                *scope.get_shared::<u32>(path).unwrap().unwrap()
+            } else {
+                scope.get(path).unwrap().unwrap()
+            }
+        };
+        let first: u32 = read(&mut txn);
+        server.change(ROOT_NAMESPACE, |scope| scope.put(path, &(first + 1)).unwrap());
+        assert_eq!(read(&mut txn), first + 1, "each read sees the newest");
+        txn.scope(ROOT_NAMESPACE).put("logical/box/b", &first).unwrap();
+        let batch = txn.into_batch().unwrap().unwrap();
+        let entry = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+        let applied = server.block_on(server.log.propose(entry)).unwrap();
+        assert!(matches!(applied, Applied::Conflict(Contested::Record(_))), "{applied:?}");
+    }
 }

@@ -18,13 +18,13 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new("create", "Create a token.").write(create),
         Route::new("create-orphan", "Create a token without a parent.").write(create_orphan),
-        Route::new("create/{role_name}", "Create a token by a role.").write(create),
+        Route::new("create/{role_name}", "Create a token by a role.").write(create_by_role),
     ]
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct Create {
-    /// The role whose rules apply.
+    /// The role whose rules apply. Of the path alone.
     #[serde(default)]
     role_name: String,
     /// The token itself, instead of one that is drawn. Needs sudo.
@@ -80,14 +80,28 @@ enum Parent {
 }
 
 async fn create(call: &mut Call<'_>, input: Create) -> Result<Reply, Error> {
-    create_under(call, &input, Parent::Caller)
+    create_under(call, &input, Parent::Caller, None)
+}
+
+/// A role grants what its caller may not have: who may use it, policies say by the path, so that
+/// no other path may name one.
+async fn create_by_role(call: &mut Call<'_>, input: Create) -> Result<Reply, Error> {
+    let name = &input.role_name;
+    let role = roles::get(&mut call.storage, name)?
+        .ok_or_else(|| Error::BadRequest(format!("unknown role {name}")))?;
+    create_under(call, &input, Parent::Caller, Some(&role))
 }
 
 async fn create_orphan(call: &mut Call<'_>, input: Create) -> Result<Reply, Error> {
-    create_under(call, &input, Parent::Nobody)
+    create_under(call, &input, Parent::Nobody, None)
 }
 
-fn create_under(call: &mut Call<'_>, input: &Create, parent: Parent) -> Result<Reply, Error> {
+fn create_under(
+    call: &mut Call<'_>,
+    input: &Create,
+    parent: Parent,
+    role: Option<&Role>,
+) -> Result<Reply, Error> {
     let caller = own(call)?;
     if caller.entry.token_type == TokenType::Batch {
         return Err(Error::bad_request("batch tokens cannot create more tokens"));
@@ -96,23 +110,16 @@ fn create_under(call: &mut Call<'_>, input: &Create, parent: Parent) -> Result<R
         return Err(Error::bad_request("restricted use token cannot generate child tokens"));
     }
     let has_sudo = call.caller.is_some_and(|caller| caller.has_sudo);
-    let role = match input.role_name.as_str() {
-        "" => None,
-        name => Some(
-            roles::get(&mut call.storage, name)?
-                .ok_or_else(|| Error::BadRequest(format!("unknown role {name}")))?,
-        ),
-    };
     let mut warnings = Vec::new();
-    let mut entry = basics(call, input, role.as_deref(), &caller, parent, has_sudo)?;
+    let mut entry = basics(call, input, role, &caller, parent, has_sudo)?;
     entry.policies = policies::choose(Asked {
         requested: sanitize_names(&input.policies),
         no_default: input.no_default_policy,
         parent: &caller.entry.policies,
         has_sudo,
-        role: role.as_deref(),
+        role,
     })?;
-    set_lifetime(call, &mut entry, input, role.as_deref(), &mut warnings)?;
+    set_lifetime(call, &mut entry, input, role, &mut warnings)?;
     if entry.is_root() {
         check_root(&entry, &caller.entry)?;
     }

@@ -62,3 +62,24 @@ fn resultant_acl_of_root_is_root() {
     let resultant = data(server.read("sys/internal/ui/resultant-acl").unwrap());
     assert_eq!(Value::Object(resultant), json!({"root": true}));
 }
+
+#[test]
+fn slash_at_the_end_gets_around_no_rule() {
+    let server = Server::new();
+    let text = r#"path "auth/token/roles/*" { capabilities = ["read", "delete", "list"] }
+                  path "auth/token/roles/safe" { capabilities = ["deny"] }"#;
+    server.write("sys/policies/acl/most", &json!({ "policy": text })).unwrap();
+    for role in ["safe", "other"] {
+        server.write(&format!("auth/token/roles/{role}"), &json!({})).unwrap();
+    }
+    let token = crate::token::create(&server, &json!({"policies": ["most"]}));
+    let send = |operation, path| server.send(operation, path, &json!({}), &token);
+    for path in ["auth/token/roles/safe", "auth/token/roles/safe/"] {
+        for operation in [Operation::Read, Operation::Delete] {
+            let outcome = send(operation, path);
+            assert!(matches!(outcome, Err(Error::Denied)), "{operation:?} {path}: {outcome:?}");
+        }
+    }
+    assert!(send(Operation::Read, "auth/token/roles/other/").is_ok());
+    assert!(send(Operation::List, "auth/token/roles/").is_ok());
+}

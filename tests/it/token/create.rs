@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use serde_json::json;
-use strongroom::request::{Error, Operation};
+use strongroom::request::{Error, Operation, Request};
+use strongroom::secret::Secret;
 
 use super::*;
 
@@ -280,4 +283,26 @@ fn chain_of_tokens_has_an_end() {
     };
     assert_eq!(outcome.to_string(), "this token has 256 ancestors: it cannot create more tokens");
     assert!(lives(&server, &token));
+}
+
+#[test]
+fn whatever_is_asked_counts_as_a_use() {
+    let server = Server::new();
+    let token = create(&server, &json!({"policies": ["default"], "num_uses": 3}));
+    let request = |path: &str| Request {
+        path: path.into(),
+        token: Some(Arc::new(Secret::new(token.clone()))),
+        ..Request::default()
+    };
+    let judge = |path: &str| server.block_on(server.pipeline.judge(&request(path)));
+    // As a standby asks for what it then does itself.
+    judge("auth/token/lookup-self").unwrap();
+    let denied = server.send(Operation::Read, "sys/mounts", &json!({}), &token);
+    assert!(matches!(denied, Err(Error::Denied)), "{denied:?}");
+    let left = lookup(&server, &token);
+    assert_eq!(left["num_uses"], 1);
+    assert!(judge("sys/mounts").is_err());
+    let outcome = server.write("auth/token/lookup", &json!({ "token": token }));
+    assert_eq!(refusal(outcome), "bad token", "nothing is left of it");
+    assert!(judge("auth/token/lookup-self").is_err());
 }

@@ -276,3 +276,24 @@ fn bound_token_works_from_where_it_is_bound_to() {
     let seen = lookup(&server, &child);
     assert_eq!(seen["bound_cidrs"], json!(["10.0.0.0/8", "::1"]), "a child is bound likewise");
 }
+
+#[test]
+fn role_is_the_paths_to_name_and_never_the_bodys() {
+    let server = Server::new();
+    policy(&server, "strong", r#"path "secret/*" { capabilities = ["read"] }"#);
+    role(&server, "strong", &json!({"allowed_policies": ["strong"], "orphan": true})).unwrap();
+    policy(
+        &server,
+        "weak",
+        r#"path "auth/token/create" { capabilities = ["update"] }
+           path "auth/token/create-orphan" { capabilities = ["update", "sudo"] }"#,
+    );
+    let weak = create(&server, &json!({"policies": ["weak"]}));
+    let params = json!({"role_name": "strong"});
+    let refused = server.send(Operation::Update, "auth/token/create/strong", &params, &weak);
+    assert!(matches!(refused, Err(Error::Denied)), "{refused:?}");
+    for path in ["auth/token/create", "auth/token/create-orphan"] {
+        let made = auth(server.send(Operation::Update, path, &params, &weak).unwrap());
+        assert!(!made.policies.contains(&"strong".to_owned()), "{path}: {:?}", made.policies);
+    }
+}
