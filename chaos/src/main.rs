@@ -4,6 +4,10 @@
 //! `strongroom` beside this one.
 
 #![expect(clippy::print_stdout, reason = "it reports to whoever runs it")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "only JSON is indexed: a field that is missing is null"
+)]
 
 mod canary;
 mod checker;
@@ -51,11 +55,12 @@ async fn main() -> ExitCode {
     let rng: &dyn Rng = &SystemRng;
     let seed = arguments.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(rng.bytes())));
     println!("chaos: --seed {seed} --kills {} --seconds {}", arguments.kills, arguments.seconds);
-    let (program, folder) = match (program(), tempfile::tempdir()) {
-        (Ok(program), Ok(folder)) => (program, folder),
-        (Err(error), _) => return failed(&error),
-        (_, Err(error)) => return failed(&error.to_string()),
-    };
+    let (program, folder) =
+        match (program(), tempfile::Builder::new().prefix("strongroom-chaos-").tempdir()) {
+            (Ok(program), Ok(folder)) => (program, folder),
+            (Err(error), _) => return failed(&error),
+            (_, Err(error)) => return failed(&error.to_string()),
+        };
     let mut cluster = match Cluster::new(&program, folder.path()) {
         Ok(cluster) => cluster,
         Err(error) => return failed(&error),

@@ -56,11 +56,9 @@ async fn victims(
     let standbys: Vec<_> = cluster.nodes.iter().filter(|node| node.name != active.name).collect();
     let standby = usize::try_from(random.within(0..2)).unwrap_or_default();
     Ok(match fault {
-        Fault::KillLeader => vec![active],
-        Fault::KillStandby => {
-            standbys.get(standby).map(|node| Arc::clone(node)).into_iter().collect()
-        }
-        Fault::KillAll => cluster.nodes.clone(),
+        Fault::Leader => vec![active],
+        Fault::Standby => standbys.get(standby).map(|node| Arc::clone(node)).into_iter().collect(),
+        Fault::All => cluster.nodes.clone(),
     })
 }
 

@@ -11,19 +11,20 @@ use crate::cluster::Cluster;
 use crate::random::Random;
 use crate::workload::Workload;
 
+/// Who is ended with SIGKILL.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Fault {
-    KillLeader,
-    KillStandby,
-    KillAll,
+    Leader,
+    Standby,
+    All,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::KillLeader => "kill the leader",
-            Self::KillStandby => "kill a standby",
-            Self::KillAll => "kill all three",
+            Self::Leader => "kill the leader",
+            Self::Standby => "kill a standby",
+            Self::All => "kill all three",
         })
     }
 }
@@ -66,13 +67,13 @@ pub(crate) async fn run(
 /// One of each first, so that a short run has them all.
 fn choose(number: u64, random: &mut Random) -> Fault {
     match number {
-        0 => Fault::KillLeader,
-        1 => Fault::KillStandby,
-        2 => Fault::KillAll,
+        0 => Fault::Leader,
+        1 => Fault::Standby,
+        2 => Fault::All,
         _ => match random.within(0..5) {
-            0 | 1 => Fault::KillLeader,
-            2 | 3 => Fault::KillStandby,
-            _ => Fault::KillAll,
+            0 | 1 => Fault::Leader,
+            2 | 3 => Fault::Standby,
+            _ => Fault::All,
         },
     }
 }

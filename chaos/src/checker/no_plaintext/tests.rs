@@ -27,7 +27,7 @@ fn a_canary_is_found_wherever_it_lies_and_however_it_is_written() {
         contents.push(STANDARD.encode(text).into_bytes());
     }
     // Across the border of two pieces.
-    let mut large = vec![b'x'; (1 << 20) - 5];
+    let mut large = vec![b'x'; (1 << 18) - 5];
     large.extend_from_slice(CANARY.as_bytes());
     contents.push(large);
     for content in contents {

@@ -1,6 +1,9 @@
 use super::{Found, compare};
 use crate::workload::{Outcome, Write};
 
+/// What is wrong, the writes with their outcomes, and the payloads by version.
+type Case = (&'static str, &'static [(u64, Outcome)], &'static [(u64, u64)]);
+
 fn problems(writes: &[(u64, Outcome)], found: &[(u64, u64)]) -> usize {
     let writes: Vec<Write> = writes
         .iter()
@@ -21,7 +24,7 @@ fn what_was_acknowledged_and_what_is_unknown_may_be_there() {
 #[test]
 fn each_broken_promise_is_a_problem() {
     use Outcome::{Acknowledged, Refused, Unknown};
-    let all: [(&str, &[(u64, Outcome)], &[(u64, u64)]); 6] = [
+    let all: [Case; 6] = [
         ("lost", &[(7, Acknowledged(1))], &[]),
         ("overwritten", &[(7, Acknowledged(1)), (8, Unknown)], &[(1, 8)]),
         ("twice", &[(7, Acknowledged(1))], &[(1, 7), (2, 7)]),
