@@ -30,7 +30,7 @@ use crate::record::{Applied, SealedBatch, SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::seal::KeyringRecord;
-use crate::store::{Disk, LogOptions, SegmentLog, StateOptions, Vfs};
+use crate::store::{self, Disk, DiskSpace, LogOptions, SegmentLog, StateOptions, Vfs};
 
 /// What a replicated node is made of.
 pub struct Replication {
@@ -76,7 +76,8 @@ impl Replicated {
         disk.create_folder(path).map_err(|error| in_folder(path, &error))?;
         let identity = Arc::new(Identity::open(&folder(&disk, path, "node")?, rng.as_ref())?);
         let log =
-            SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
+            SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())
+                .map_err(|error| cannot_open(path, error))?;
         check_owner(&path.join("log"), &identity)?;
         let exchange = folder(&disk, path, "snapshots")?;
         let on_disk = Arc::new(DiskStateStore::open(
@@ -111,7 +112,7 @@ impl Replicated {
         let (stop, stopped) = watch::channel(false);
         serve(&raft, &cluster, parts.requests.clone(), listener, stopped)?;
         let role = follow_role(&raft)?;
-        watch_disk(&raft, log, on_disk)?;
+        watch_disk(&raft, log, on_disk, path.clone())?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop }))
     }
@@ -320,6 +321,7 @@ fn watch_disk(
     raft: &Arc<RaftLog>,
     log: SegmentLog,
     state: Arc<DiskStateStore>,
+    folder: PathBuf,
 ) -> Result<(), StartError> {
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
     let raft = Arc::downgrade(raft);
@@ -331,7 +333,7 @@ fn watch_disk(
                 Ok(space) => {
                     let low = space.is_low();
                     if low != was_low {
-                        tracing::warn!(low, free = space.free_bytes, "the disk's reserve");
+                        tell_disk(&folder, space);
                     }
                     raft.set_disk_low(low);
                     was_low = low;
@@ -343,6 +345,19 @@ fn watch_disk(
         }
     }));
     Ok(())
+}
+
+fn tell_disk(folder: &Path, space: DiskSpace) {
+    let folder = folder.display();
+    let DiskSpace { free_bytes, reserve_bytes } = space;
+    if space.is_low() {
+        tracing::error!(
+            "data folder {folder}: {free_bytes} bytes of the disk are free, {reserve_bytes} are \
+             kept in reserve: writes are refused until there is room; reads go on"
+        );
+    } else {
+        tracing::info!("data folder {folder}: {free_bytes} bytes of the disk are free again");
+    }
 }
 
 fn folder(disk: &Arc<dyn Vfs>, path: &Path, name: &str) -> Result<PathBuf, StartError> {
@@ -357,6 +372,18 @@ fn in_folder(folder: &Path, error: &std::io::Error) -> StartError {
         _ => plain(error),
     };
     format!("data folder {}: {reason}", folder.display()).into()
+}
+
+fn cannot_open(path: &Path, error: store::Error) -> StartError {
+    let store::Error::Io { source, .. } = &error else { return error.into() };
+    let remedy = match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "this process must be able to write there"
+        }
+        ErrorKind::StorageFull => "make room on its disk",
+        _ => return error.into(),
+    };
+    format!("data folder {}: {}: {remedy}", path.display(), plain(source)).into()
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
