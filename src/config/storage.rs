@@ -34,7 +34,7 @@ stanza! {
         pub performance_multiplier: u32 = "1",
         /// What keeps the state on disk.
         pub state_store: StateStore = "lmdb",
-        /// Largest entry of the log; a larger write is refused.
+        /// Largest value to store under one key; a larger write is refused.
         pub max_entry_size: Size = "1MiB",
         /// Largest write of several keys at once.
         pub max_transaction_size: Size = "8MiB",

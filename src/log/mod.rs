@@ -44,7 +44,7 @@ pub enum LogError {
     /// Nothing was appended: the request may go to another node as it is.
     #[error("this node does not lead")]
     NotLeader,
-    /// The entry is larger than `max_entry_size` or `max_transaction_size` allows.
+    /// The entry is larger than `max_transaction_size` allows.
     #[error("entry of {size} bytes exceeds the limit of {limit}")]
     TooLarge { size: usize, limit: usize },
     /// The disk is below its reserve on a quorum: reads go on.

@@ -34,6 +34,7 @@ pub struct Pipeline {
     pub router: Arc<Router>,
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
+    value_bytes_max: usize,
     acls: AclCache,
     queues: Queues,
 }
@@ -47,6 +48,8 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
     pub router: Arc<Router>,
     pub ttl: TtlLimits,
+    /// Of each record that a request writes, before it is sealed.
+    pub value_bytes_max: usize,
 }
 
 /// How one try ended.
@@ -76,9 +79,9 @@ struct Known {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { audit, barrier, clock, log, rng, router, ttl } = parts;
+        let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
         let (acls, queues) = (AclCache::default(), Queues::default());
-        Self { audit, barrier, clock, log, rng, router, ttl, acls, queues }
+        Self { audit, barrier, clock, log, rng, router, ttl, value_bytes_max, acls, queues }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -199,6 +202,8 @@ impl Pipeline {
                 .map(|()| Reply::default()),
             Asked::Reply => self.run(&mut txn, request, known, target).await,
         };
+        // Here, not at the commit: what the token has spent stays.
+        let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
         if matches!(outcome, Err(Error::Conflict)) {
             return Ok(Attempt::Conflict(None));
         }
@@ -363,6 +368,17 @@ impl Pipeline {
         }
     }
 
+    fn check_values(&self, txn: &Txn) -> Result<(), Error> {
+        let (size, limit) = (txn.largest_value_bytes(), self.value_bytes_max);
+        if size <= limit {
+            return Ok(());
+        }
+        // As in Vault: clients look for it.
+        Err(Error::TooLarge(format!(
+            "put failed due to value being too large; got {size} bytes, max: {limit} bytes"
+        )))
+    }
+
     async fn record(&self, request: &Request, known: &Known, side: Side<'_>) -> Result<(), Error> {
         let record = Record {
             request,
@@ -414,7 +430,8 @@ fn log_error(error: LogError) -> Error {
         LogError::NotLeader => Error::NotActive,
         LogError::Unknown => Error::LeadershipLost,
         LogError::TooLarge { size, limit } => Error::TooLarge(format!(
-            "transaction of {size} bytes exceeds the limit of {limit} bytes"
+            "the request writes {size} bytes in all; a transaction may have {limit} \
+             (max_transaction_size): nothing was written, write less at once"
         )),
         other => Error::internal(other),
     }
@@ -425,6 +442,9 @@ const CORE: &str = "root/core/";
 
 /// A transaction of the node itself that still conflicts then waits for its next turn.
 const INTERNAL_TRIES_MAX: usize = 16;
+
+/// As Vault's `max_entry_size`, where there is no setting.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// As Vault's `default_max_request_duration`.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(90);

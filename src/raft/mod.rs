@@ -85,7 +85,7 @@ pub struct RaftLog {
     stopped: watch::Receiver<Option<String>>,
     applied: watch::Receiver<u64>,
     /// Raft shares no thread with requests: a slow one must not look like a dead leader.
-    runtime: Option<Runtime>,
+    runtime: OwnRuntime,
 }
 
 /// What this node tells others of itself.
@@ -133,6 +133,9 @@ impl RaftLog {
             .thread_name("raft")
             .enable_all()
             .build()?;
+        let handle = runtime.handle().clone();
+        // From here on a start that fails, or is given up, must not wait for it either.
+        let runtime = OwnRuntime(Some(runtime));
         let has_voted = {
             use openraft::storage::RaftLogReader as _;
             parts.log.get_log_reader().await.read_vote().await?.is_some()
@@ -148,16 +151,15 @@ impl RaftLog {
             backoff: config::BACKOFF.to_vec(),
             snapshot_timeout: config::SNAPSHOT_TIMEOUT,
         };
-        let raft = runtime
+        let raft = handle
             .spawn(Raft::new(parts.id, config, network, parts.log, machine))
             .await
             .map_err(|error| StartError::Storage(error.to_string()))?
             .map_err(|fatal| StartError::Storage(fatal.to_string()))?;
         raft.runtime_config().elect(false);
         let own = Arc::new(OwnStatus::default());
-        let started = watches::start(&runtime, &raft, &candidacy, &statuses, &parts.options, sizes);
+        let started = watches::start(&handle, &raft, &candidacy, &statuses, &parts.options, sizes);
         let every = parts.options.timing.heartbeat;
-        let handle = runtime.handle().clone();
         let log = Arc::new(Self {
             id: parts.id,
             state: parts.state,
@@ -170,7 +172,7 @@ impl RaftLog {
             stopped: started.stopped,
             applied,
             raft,
-            runtime: Some(runtime),
+            runtime,
         });
         handle.spawn(members::care(Arc::downgrade(&log), every));
         Ok(log)
@@ -194,7 +196,7 @@ impl RaftLog {
 
     /// Where what belongs to raft must run, its server included.
     pub fn runtime(&self) -> Option<&tokio::runtime::Handle> {
-        self.runtime.as_ref().map(Runtime::handle)
+        self.runtime.0.as_ref().map(Runtime::handle)
     }
 
     /// Whether this node may lead: it is unsealed and can open the keyring. One that may not
@@ -365,10 +367,13 @@ impl ReplicatedLog for RaftLog {
     }
 }
 
-impl Drop for RaftLog {
+/// Empty only once it is dropped.
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
     fn drop(&mut self) {
         // Waiting for its tasks would block whoever drops this.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

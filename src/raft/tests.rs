@@ -84,6 +84,14 @@ async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>)
     RaftLog::start(parts).await.unwrap()
 }
 
+#[tokio::test]
+async fn a_start_that_is_given_up_ends_in_order() {
+    use futures_util::FutureExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state) = on_disk(folder.path());
+    drop(alone(log, state).now_or_never());
+}
+
 async fn leads(log: &RaftLog) -> Leader {
     let mut leader = log.leader();
     let leader = leader.wait_for(|leader| leader.as_ref().is_some_and(|now| now.id == log.id()));

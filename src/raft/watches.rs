@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -63,7 +63,7 @@ impl RaftLog {
 
 /// Starts the tasks; they end with raft.
 pub(super) fn start(
-    runtime: &Runtime,
+    runtime: &Handle,
     raft: &Raft,
     candidacy: &Arc<Candidacy>,
     statuses: &Arc<Statuses>,

@@ -54,7 +54,9 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// The disk's reserve is touched: reads go on. 507.
-    #[error("not enough disk space to write; reads go on")]
+    #[error(
+        "not enough free disk space to write: make room where the nodes keep their data; reads go on"
+    )]
     DiskFull,
     /// 413.
     #[error("{0}")]

@@ -151,10 +151,13 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str(": ");
-        match error.downcast_ref::<io::Error>() {
-            Some(error) => text.push_str(&plain(error)),
-            None => text.push_str(&error.to_string()),
+        // Some tell their source themselves.
+        if !text.ends_with(&error.to_string()) {
+            text.push_str(": ");
+            match error.downcast_ref::<io::Error>() {
+                Some(error) => text.push_str(&plain(error)),
+                None => text.push_str(&error.to_string()),
+            }
         }
         source = error.source();
     }

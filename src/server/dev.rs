@@ -13,6 +13,7 @@ use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
 use crate::http::{Address, ListenerSettings, TlsSettings};
+use crate::pipeline::VALUE_BYTES_MAX;
 use crate::request::{Error, Operation, Request};
 use crate::rng::{Rng, SystemRng};
 use crate::secret::Secret;
@@ -62,6 +63,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         identity,
         rng: rng.clone(),
         ttl: TtlLimits::default(),
+        value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;
     let init = Init { shares: 1, threshold: 1 };

@@ -59,6 +59,8 @@ pub struct Parts {
     pub identity: Identity,
     pub rng: Arc<dyn Rng>,
     pub ttl: TtlLimits,
+    /// Of each record that a request writes.
+    pub value_bytes_max: usize,
 }
 
 /// A node, sealed at first. Listeners and the cluster's port are put in front of it.
@@ -72,7 +74,7 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl } = parts;
+        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
@@ -92,6 +94,7 @@ impl Node {
             rng,
             router: Arc::new(router),
             ttl,
+            value_bytes_max,
         }));
         let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
         Ok(Self { control, pipeline, service })

@@ -28,7 +28,7 @@ use crate::raft::{DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLo
 use crate::record::{SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
-use crate::store::{Disk, LogOptions, SegmentLog, StateOptions, Vfs};
+use crate::store::{self, Disk, DiskSpace, LogOptions, SegmentLog, StateOptions, Vfs};
 
 /// What a replicated node is made of.
 pub struct Replication {
@@ -80,7 +80,8 @@ impl Replicated {
         disk.create_folder(path).map_err(|error| in_folder(path, &error))?;
         let identity = Arc::new(Identity::open(&folder(&disk, path, "node")?, rng.as_ref())?);
         let log =
-            SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())?;
+            SegmentLog::open(disk.clone(), &folder(&disk, path, "log")?, LogOptions::default())
+                .map_err(|error| cannot_open(path, error))?;
         check_owner(&path.join("log"), &identity)?;
         let exchange = folder(&disk, path, "snapshots")?;
         let on_disk = Arc::new(DiskStateStore::open(
@@ -122,7 +123,7 @@ impl Replicated {
         let handlers = (parts.requests.clone(), parts.admits.clone());
         serve(&raft, &cluster, handlers, listener, stopped)?;
         let role = follow_role(&raft)?;
-        watch_disk(&raft, log, on_disk)?;
+        watch_disk(&raft, log, on_disk, path.clone())?;
         heed(&raft, &cluster, alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         let removed_file = path.join("node").join(REMOVED_FILE);
@@ -389,6 +390,7 @@ fn watch_disk(
     raft: &Arc<RaftLog>,
     log: SegmentLog,
     state: Arc<DiskStateStore>,
+    folder: PathBuf,
 ) -> Result<(), StartError> {
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
     let raft = Arc::downgrade(raft);
@@ -400,7 +402,7 @@ fn watch_disk(
                 Ok(space) => {
                     let low = space.is_low();
                     if low != was_low {
-                        tracing::warn!(low, free = space.free_bytes, "the disk's reserve");
+                        tell_disk(&folder, space);
                     }
                     raft.set_disk_low(low);
                     was_low = low;
@@ -412,6 +414,19 @@ fn watch_disk(
         }
     }));
     Ok(())
+}
+
+fn tell_disk(folder: &Path, space: DiskSpace) {
+    let folder = folder.display();
+    let DiskSpace { free_bytes, reserve_bytes } = space;
+    if space.is_low() {
+        tracing::error!(
+            "data folder {folder}: {free_bytes} bytes of the disk are free, {reserve_bytes} are \
+             kept in reserve: writes are refused until there is room; reads go on"
+        );
+    } else {
+        tracing::info!("data folder {folder}: {free_bytes} bytes of the disk are free again");
+    }
 }
 
 fn folder(disk: &Arc<dyn Vfs>, path: &Path, name: &str) -> Result<PathBuf, StartError> {
@@ -426,6 +441,18 @@ fn in_folder(folder: &Path, error: &std::io::Error) -> StartError {
         _ => plain(error),
     };
     format!("data folder {}: {reason}", folder.display()).into()
+}
+
+fn cannot_open(path: &Path, error: store::Error) -> StartError {
+    let store::Error::Io { source, .. } = &error else { return error.into() };
+    let remedy = match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "this process must be able to write there"
+        }
+        ErrorKind::StorageFull => "make room on its disk",
+        _ => return error.into(),
+    };
+    format!("data folder {}: {}: {remedy}", path.display(), plain(source)).into()
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {

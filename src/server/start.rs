@@ -14,6 +14,7 @@ use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage};
 use crate::framework::TtlLimits;
+use crate::pipeline::VALUE_BYTES_MAX;
 use crate::raft::{Options, Profile, Timing};
 use crate::rng::{Rng, SystemRng};
 #[cfg(feature = "sled")]
@@ -80,7 +81,12 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         default: config.settings.default_lease_ttl.as_secs(),
         max: config.settings.max_lease_ttl.as_secs(),
     };
-    let node = Node::new(Parts { barrier, clock, consensus, identity, rng, ttl })?;
+    let value_bytes_max = match &config.settings.storage {
+        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
+        Storage::Inmem(_) => VALUE_BYTES_MAX,
+    };
+    let parts = Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
+    let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);
     if let Some(file) = token_file {

@@ -169,6 +169,16 @@ impl Txn {
         self.kept.is_empty() && self.writes.is_empty() && self.system_writes.is_empty()
     }
 
+    /// Of the records that were written, not yet sealed; 0 where none was.
+    pub fn largest_value_bytes(&self) -> usize {
+        let writes = self.kept.values().chain(self.writes.values());
+        let sizes = writes.map(|write| match write {
+            Write::Delete => 0,
+            Write::Put(value) => value.expose().len(),
+        });
+        sizes.max().unwrap_or_default()
+    }
+
     /// A record in clear, its revision noted.
     ///
     /// # Errors

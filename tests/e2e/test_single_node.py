@@ -142,11 +142,56 @@ class SingleNode(Case):
         for file in (self.node.folder / "data").rglob("*"):
             self.assertEqual(file.stat().st_mode & 0o077, 0, file)
 
-    def test_a_transaction_over_its_limit_is_413_and_an_entry_under_its_own_is_kept(self):
+    def test_what_cannot_be_a_share_is_400_and_forgets_no_share(self):
         self.initialise()
-        # Over `max_transaction_size`. Over `max_entry_size` (1 MiB) alone should be refused too,
-        # but is not as yet.
-        self.expect(self.node.write("kv/big", {"a": "x" * (9 << 20)}), 413)
-        self.expect(self.node.read("kv/big"), 404)
-        self.expect(self.node.write("kv/big", {"a": "x" * (900 << 10)}), 204)
-        self.assertEqual(len(self.node.read("kv/big").data()["a"]), 900 << 10)
+        self.expect(self.node.write("sys/seal"), 204)
+        first, second, _ = self.cluster.shares
+        self.expect(self.node.write("sys/unseal", {"key": first}, token=""), 200)
+        missing = "'key' must be specified in request body as JSON, or 'reset' set to true"
+        text = "'key' must be a valid hex or base64 string"
+        for body, told in [
+            ({}, missing),
+            ({"key": ""}, missing),
+            ({"key": None}, missing),
+            ({"key": "hello world"}, text),
+            ({"key": "\u00e9" * 10}, text),
+            ({"key": "00"}, "invalid key: key is shorter than minimum 33 bytes"),
+            ({"key": "01" * 40}, "invalid key: key is longer than maximum 33 bytes"),
+            ({"key": ["a"]}, 'error converting input for field "key"'),
+            ({"key": second, "reset": "x"}, 'error converting input for field "reset"'),
+            ([], "failed to decode JSON input"),
+        ]:
+            with self.subTest(body=body):
+                [error] = self.expect(self.node.write("sys/unseal", body, token=""), 400).errors()
+                self.assertIn(told, error)
+                status = self.node.seal_status()
+                self.assertEqual((status["sealed"], status["progress"]), (True, 1))
+        self.expect(self.node.write("sys/unseal", {"key": second}, token=""), 200)
+        wait_for("the node to be active", self.node.is_active)
+        self.assertIn("kv/", self.node.read("sys/mounts").data())
+
+    def test_a_value_over_max_entry_size_is_413_and_what_was_there_stays(self):
+        self.limits("max_entry_size = 131072")
+        self.initialise()
+        small, large = "x" * (120 << 10), "x" * (128 << 10)
+        self.expect(self.node.write("kv/a", {"a": small}), 204)
+        [error] = self.expect(self.node.write("kv/a", {"a": large}), 413).errors()
+        told = f"put failed due to value being too large; got {len(large) + 8} bytes, max: 131072 bytes"
+        self.assertEqual(error, told)
+        self.assertEqual(self.node.read("kv/a").data(), {"a": small})
+
+    def test_a_request_over_max_transaction_size_is_413_and_what_was_there_stays(self):
+        # The value alone is not too large.
+        self.limits('max_entry_size = "1MiB"\n  max_transaction_size = "1MiB"')
+        self.initialise()
+        self.expect(self.node.write("kv/a", {"a": "small"}), 204)
+        value = "x" * ((1 << 20) - 8)
+        [error] = self.expect(self.node.write("kv/a", {"a": value}), 413).errors()
+        self.assertIn("a transaction may have 1048576 (max_transaction_size)", error)
+        self.assertEqual(self.node.read("kv/a").data(), {"a": "small"})
+
+    def limits(self, keys):
+        self.node.process.stop()
+        file = self.node.folder / "node.hcl"
+        file.write_text(file.read_text().replace("storage \"raft\" {\n", f'storage "raft" {{\n  {keys}\n'))
+        self.node.start()

@@ -10,7 +10,7 @@ use strongroom::clock::{Clock, Timestamp};
 use strongroom::framework::{Mount, TtlLimits};
 use strongroom::log::{BoxFuture, MemoryLog, ReplicatedLog as _};
 use strongroom::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
-use strongroom::pipeline::{Parts, Pipeline};
+use strongroom::pipeline::{Parts, Pipeline, VALUE_BYTES_MAX};
 use strongroom::request::{Body, Error, Operation, Params, Reply, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::router::Router;
@@ -71,6 +71,7 @@ impl Server {
             rng: rng.clone(),
             router,
             ttl: TtlLimits::default(),
+            value_bytes_max: VALUE_BYTES_MAX,
         }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let root = runtime.block_on(async {

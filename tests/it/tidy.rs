@@ -258,6 +258,22 @@ fn every_test_file_runs() {
     }
 }
 
+#[test]
+fn every_bad_input_has_tests_that_exist() {
+    let list = fs::read_to_string(root().join("tests/bad-input.md")).unwrap();
+    let mut checked = 0;
+    for line in list.lines() {
+        for (file, test) in line.split('`').filter_map(|word| word.split_once("::")) {
+            let text = fs::read_to_string(root().join(file));
+            let text = text.unwrap_or_else(|error| panic!("{line}: {error}"));
+            let names = [format!("fn {test}("), format!("def {test}(")];
+            assert!(names.iter().any(|name| text.contains(name)), "no test {file}::{test}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 22, "{checked} tests");
+}
+
 fn sources() -> Vec<(PathBuf, String)> {
     read(files(&root().join("src")))
 }

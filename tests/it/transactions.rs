@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
 use strongroom::log::ReplicatedLog as _;
 use strongroom::mount::ROOT_NAMESPACE;
+use strongroom::pipeline::VALUE_BYTES_MAX;
 use strongroom::record::{Applied, Contested};
 use strongroom::request::{Error, Operation, Reply, Request};
 use strongroom::secret::Secret;
@@ -170,6 +171,34 @@ fn listing_shows_records_and_directories_and_both_go_with_the_last_record() {
     assert_eq!(list(""), r#"["a/"]"#);
     server.delete("box/item/a/b").unwrap();
     assert_eq!(list(""), "[]");
+}
+
+#[test]
+fn value_over_its_limit_is_refused_and_loses_nothing() {
+    let server = Server::with_mounts(vec![("box/", storage_box())]);
+    // As the box keeps it.
+    let kept = |value: &str| json!({"path": "a", "value": value}).to_string().len();
+    let value = |bytes: usize| json!({"value": "x".repeat(bytes - kept(""))});
+    let largest = value(VALUE_BYTES_MAX);
+    server.write("box/item/a", &largest).unwrap();
+    let entries = server.entries();
+    let outcome = server.write("box/item/a", &value(VALUE_BYTES_MAX + 1));
+    let Err(Error::TooLarge(text)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        text,
+        "put failed due to value being too large; got 1048577 bytes, max: 1048576 bytes"
+    );
+    assert_eq!(server.entries(), entries, "something was written");
+    assert_eq!(server.audited().pop().unwrap(), text);
+    assert_eq!(data(server.read("box/item/a").unwrap())["value"], largest["value"]);
+
+    // What the token has spent stays spent.
+    let made = server.write("auth/token/create", &json!({"num_uses": 1})).unwrap();
+    let token = made.auth.unwrap().client_token;
+    let send = || server.send(Operation::Update, "box/item/a", &value(VALUE_BYTES_MAX + 1), &token);
+    assert!(matches!(send(), Err(Error::TooLarge(_))));
+    assert!(matches!(send(), Err(Error::Denied)));
+    assert_eq!(data(server.read("box/item/a").unwrap())["value"], largest["value"]);
 }
 
 #[test]

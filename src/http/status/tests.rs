@@ -30,7 +30,14 @@ fn statuses_and_texts_are_those_of_vault() {
         (Error::Uninitialized, 501, vec!["Vault is not initialized"]),
         (Error::Sealed, 503, vec!["Vault is sealed"]),
         (Error::Unavailable(text()), 503, vec!["why"]),
-        (Error::DiskFull, 507, vec!["not enough disk space to write; reads go on"]),
+        (
+            Error::DiskFull,
+            507,
+            vec![
+                "not enough free disk space to write: make room where the nodes keep their data; \
+                 reads go on",
+            ],
+        ),
     ] {
         let (actual, texts) = status_of(&error);
         assert_eq!(

@@ -28,6 +28,7 @@ fn health_is_told_while_shares_are_forgotten() {
         identity,
         rng,
         ttl: TtlLimits::default(),
+        value_bytes_max: strongroom::pipeline::VALUE_BYTES_MAX,
     });
     let control = node.unwrap().control;
     let (done, all_done) = mpsc::channel();

@@ -151,7 +151,8 @@ fn data_of_another_cluster_is_refused() {
         let answer = exchange(&address, request.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    fs::remove_dir_all(data.join("node")).unwrap();
+    let kept = folder.path().join("kept");
+    fs::rename(data.join("node"), &kept).unwrap();
     fs::rename(other.join("node"), data.join("node")).unwrap();
     let said = refused(Process::configured(folder.path(), &(raft(&data) + LISTENER)));
     let last = said.lines().last().unwrap();
@@ -161,6 +162,17 @@ fn data_of_another_cluster_is_refused() {
     let said = refused(Process::configured(folder.path(), &(raft(&data) + LISTENER)));
     let last = said.lines().last().unwrap();
     assert!(last.contains(": the log was written by node "), "{said}");
+
+    // Nothing was touched: with what belongs to it, it is the cluster that it was.
+    fs::remove_dir_all(data.join("node")).unwrap();
+    fs::rename(&kept, data.join("node")).unwrap();
+    let mut server = Process::configured(folder.path(), &(raft(&data) + LISTENER));
+    let address = server.address();
+    // It was killed before it noted what is committed: that shows once it leads again.
+    let mut tries = 0..10_000;
+    let found = tries
+        .any(|_| exchange(&address, &get("/v1/sys/seal-status")).contains("\"initialized\":true"));
+    assert!(found, "its data is not found again: {}", server.said);
 }
 
 #[test]

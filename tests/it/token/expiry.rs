@@ -56,6 +56,27 @@ fn stored(server: &Server) -> usize {
 const START_MINUTE: u64 = START.0 / 60_000;
 
 #[test]
+fn token_that_has_expired_writes_nothing_and_loses_nothing() {
+    let server = Server::new();
+    server.mount("kv/", "kv", &[]);
+    let token = create(&server, &json!({"policies": ["root"], "ttl": "90s"}));
+    let write =
+        |value: u64| server.send(Operation::Update, "kv/a", &json!({ "value": value }), &token);
+    write(1).unwrap();
+    server.set_time(90);
+    let refused = || {
+        let entries = server.entries();
+        assert!(matches!(write(2), Err(Error::Denied)));
+        assert_eq!(server.entries(), entries);
+        assert_eq!(data(server.read("kv/a").unwrap())["value"], 1);
+    };
+    refused();
+    server.set_time(200);
+    drain(&server);
+    refused();
+}
+
+#[test]
 fn what_is_over_goes_and_the_watermark_follows() {
     let server = Server::new();
     let short: Vec<String> =
