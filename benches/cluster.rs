@@ -163,6 +163,8 @@ struct Measured {
     rates: Vec<f64>,
     latencies: Vec<Duration>,
     failed: usize,
+    /// Of all nodes' processors, in hundredths of a second.
+    ticks: u64,
 }
 
 impl Measured {
@@ -170,13 +172,14 @@ impl Measured {
         self.rates.append(&mut other.rates);
         self.latencies.append(&mut other.latencies);
         self.failed += other.failed;
+        self.ticks += other.ticks;
     }
 
-    /// The median of the rounds.
+    /// The median of the rounds; the lower one where there are two.
     fn rate(&self) -> f64 {
         let mut rates = self.rates.clone();
         rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
+        rates[(rates.len() - 1) / 2]
     }
 
     fn line(&mut self) -> String {
@@ -188,15 +191,14 @@ impl Measured {
         };
         let least = self.rates.iter().copied().fold(f64::MAX, f64::min);
         let most = self.rates.iter().copied().fold(0.0, f64::max);
-        let failed = match self.failed {
-            0 => String::new(),
-            failed => format!(", {failed} FAILED"),
-        };
+        let work = self.ticks as f64 * 10_000.0 / self.latencies.len().max(1) as f64;
         format!(
-            "{:>6.0}/s ({least:.0} to {most:.0}), p50 {:.2} ms, p99 {:.2} ms{failed}",
+            "{:>6.0}/s ({least:.0} to {most:.0}), p50 {:.2} ms, p99 {:.2} ms, \
+             {work:.0} us of processors each, {} failed",
             self.rate(),
             at(50),
             at(99),
+            self.failed,
         )
     }
 }
@@ -242,9 +244,8 @@ impl Cluster {
             node.unseal(&self.share).await;
         }
         let ready = || async {
-            let configuration = "sys/storage/raft/configuration";
-            let (_, answer) =
-                self.nodes[0].call(Method::GET, configuration, &self.token, None).await;
+            let path = "sys/storage/raft/configuration";
+            let (_, answer) = self.nodes[0].call(Method::GET, path, &self.token, None).await;
             let servers = answer["data"]["config"]["servers"].as_array().cloned();
             servers.unwrap_or_default().iter().filter(|server| server["voter"] == true).count() == 3
         };
@@ -335,13 +336,15 @@ impl Cluster {
                 measured
             }));
         }
-        let begin = Instant::now();
+        let ticks = || self.nodes.iter().map(Node::processor_ticks).sum::<u64>();
+        let (begin, ticks_before) = (Instant::now(), ticks());
         let mut all = Measured::default();
         for task in tasks {
             all.add(task.await.unwrap());
         }
         let rate = all.latencies.len() as f64 / begin.elapsed().as_secs_f64();
         all.rates.push(rate);
+        all.ticks = ticks() - ticks_before;
         all
     }
 
@@ -378,7 +381,6 @@ impl Cluster {
             bytes = body.len();
         }
         print_times(self.name, &format!("list of {names} names ({bytes} bytes)"), &mut times);
-        println!("{:<10} after the lists: {}", self.name, self.nodes[0].memory());
     }
 }
 
@@ -454,10 +456,8 @@ impl Sender {
         };
         let Ok(answer) = answer else { return (0, Bytes::new()) };
         let status = answer.status().as_u16();
-        match answer.into_body().collect().await {
-            Ok(body) => (status, body.to_bytes()),
-            Err(_) => (0, Bytes::new()),
-        }
+        let body = answer.into_body().collect().await;
+        body.map_or((0, Bytes::new()), |body| (status, body.to_bytes()))
     }
 }
 
@@ -546,10 +546,14 @@ impl Node {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
+    fn told(&self, file: &str) -> String {
+        let id = self.process.as_ref().map_or(0, Child::id);
+        fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default()
+    }
+
     /// As Linux tells it.
     fn memory(&self) -> String {
-        let id = self.process.as_ref().map_or(0, Child::id);
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let status = self.told("status");
         let wanted = ["RssAnon:", "RssFile:"];
         let lines = status.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name)));
         lines.map(|line| line.replace('\t', " ")).collect::<Vec<_>>().join(", ")
@@ -557,8 +561,7 @@ impl Node {
 
     /// Spent by the process so far, as Linux counts it.
     fn processor_ticks(&self) -> u64 {
-        let id = self.process.as_ref().map_or(0, Child::id);
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let stat = self.told("stat");
         // After the name, which is in parentheses, and eleven more.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse().unwrap_or(0)).sum()
@@ -593,6 +596,5 @@ async fn wait<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F
 }
 
 const IDLE_SECONDS: u64 = 5;
-
-/// OpenBao lets a node vote after ten seconds.
+/// OpenBao lets a node vote after ten.
 const WAIT_MAX: Duration = Duration::from_secs(60);
