@@ -9,6 +9,7 @@
 
 mod api;
 mod cli;
+mod cluster;
 mod config;
 mod harness;
 mod help;
