@@ -145,7 +145,13 @@ impl Service {
                 (Ok(_), Some(target)) => Try::Done(self.pipeline.local(&request, target).await),
                 (outcome, _) => Try::Done(outcome),
             },
-            Ok(Outcome::NotActive) | Err(ForwardError::NotSent(_) | ForwardError::Refused(_)) => {
+            Ok(Outcome::NotActive) | Err(ForwardError::NotSent(_)) => Try::Again(request),
+            Err(ForwardError::Refused(_)) => {
+                // It stays so until someone unseals a node or another leads: each try is a
+                // handshake, and many requests may be held.
+                let mut roles = self.control.consensus.roles();
+                roles.mark_unchanged();
+                drop(timeout(REFUSED_PAUSE, roles.changed()).await);
                 Try::Again(request)
             }
             Err(ForwardError::Unknown(_)) if changes_nothing => Try::Again(request),
@@ -284,6 +290,8 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 const FORWARD_MAX: Duration = Duration::from_secs(90);
 
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// For the answers of a leader that steps down, which are on their way.
 const GONE_GRACE: Duration = Duration::from_millis(500);
