@@ -390,7 +390,9 @@ impl NodeControl for Control {
                 Role::Active => {
                     (self.identity.api_address.clone(), self.identity.cluster_address.clone())
                 }
-                Role::Standby(Some(leader)) => (leader.api_address, leader.cluster_address),
+                Role::Standby(Some(leader)) => {
+                    (leader.api_address, url_of(&leader.cluster_address))
+                }
                 Role::Standby(None) => (String::new(), String::new()),
             };
             let progress = self.consensus.progress();
@@ -432,7 +434,7 @@ impl NodeControl for Control {
         let node = |name: &str, api: &str, cluster: &str| HaNode {
             hostname: name.to_owned(),
             api_address: api.to_owned(),
-            cluster_address: cluster.to_owned(),
+            cluster_address: url_of(cluster),
             active_node: false,
             last_echo: None,
             echo_duration_ms: 0,
@@ -513,6 +515,14 @@ impl Control {
         let since = active.then(|| self.clock.now());
         *self.active_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
+}
+
+/// As Vault shows it; the membership holds `host:port`.
+fn url_of(cluster_address: &str) -> String {
+    if cluster_address.is_empty() || cluster_address.contains("://") {
+        return cluster_address.to_owned();
+    }
+    format!("https://{cluster_address}")
 }
 
 fn unavailable(error: LogError) -> Error {

@@ -184,7 +184,8 @@ impl Service {
 
 /// Where the same request goes on the active node.
 fn location(leader: &Leader, request: &Request) -> String {
-    let mut url = format!("{}/v1/{}", leader.api_address, request.path);
+    let path: Vec<String> = request.path.split('/').map(encoded).collect();
+    let mut url = format!("{}/v1/{}", leader.api_address, path.join("/"));
     let mut query = Vec::new();
     if request.operation == Operation::List {
         query.push("list=true".to_owned());
@@ -202,7 +203,7 @@ fn location(leader: &Leader, request: &Request) -> String {
     url
 }
 
-/// As in a query (RFC 3986, section 2.3: what needs no escape).
+/// As in a path's segment or a query (RFC 3986, section 2.3: what needs no escape).
 fn encoded(text: &str) -> String {
     let escape = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -1,6 +1,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::key::Key;
 use crate::record::Revision;
@@ -9,13 +10,30 @@ use crate::record::Revision;
 /// staleness: the revision is looked up before a cached value is used. Dropped on seal, because
 /// it holds plaintext.
 #[derive(Default)]
-pub struct RecordCache(Mutex<BTreeMap<Key, (Revision, Cached)>>);
+pub struct RecordCache(Mutex<Records>);
+
+#[derive(Default)]
+struct Records {
+    by_key: BTreeMap<Key, (Revision, Cached)>,
+    /// Raised by every clearing: what a transaction of before it has parsed is not kept.
+    generation: u64,
+    /// Where the last victim was. Going round, every record comes up once.
+    last_victim: Option<Key>,
+}
 
 type Cached = Arc<dyn Any + Send + Sync>;
 
 impl RecordCache {
     pub fn clear(&self) {
-        self.lock().clear();
+        let mut records = self.lock();
+        records.by_key.clear();
+        records.last_victim = None;
+        records.generation += 1;
+    }
+
+    /// Of what is kept from now on; see [`Self::insert`].
+    pub(super) fn generation(&self) -> u64 {
+        self.lock().generation
     }
 
     pub(super) fn get<T: Send + Sync + 'static>(
@@ -24,27 +42,44 @@ impl RecordCache {
         revision: Revision,
     ) -> Option<Arc<T>> {
         let records = self.lock();
-        let (cached_at, value) = records.get(key)?;
+        let (cached_at, value) = records.by_key.get(key)?;
         if *cached_at != revision {
             return None;
         }
         value.clone().downcast().ok()
     }
 
-    pub(super) fn insert(&self, key: Key, revision: Revision, value: Cached) {
+    /// Keeps a value, unless all was dropped since `generation` was asked for.
+    pub(super) fn insert(&self, generation: u64, key: Key, revision: Revision, value: Cached) {
         let mut records = self.lock();
-        if records.len() >= RECORDS_MAX && !records.contains_key(&key) {
-            // Any will do: keys sort by path, so a fixed choice could starve one directory.
-            let victim = records.keys().nth(records.len() / 2).cloned();
-            victim.and_then(|victim| records.remove(&victim));
+        if records.generation != generation {
+            return;
         }
-        records.insert(key, (revision, value));
+        if records.by_key.len() >= RECORDS_MAX && !records.by_key.contains_key(&key) {
+            records.drop_one();
+        }
+        records.by_key.insert(key, (revision, value));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, (Revision, Cached)>> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records {
+    fn drop_one(&mut self) {
+        let after = self.last_victim.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.by_key.range((after, Bound::Unbounded)).next();
+        let victim = next.or_else(|| self.by_key.first_key_value()).map(|(key, _)| key.clone());
+        if let Some(victim) = victim {
+            self.by_key.remove(&victim);
+            self.last_victim = Some(victim);
+        }
     }
 }
 
 /// As many as Vault's `cache_size` may hold by default.
 const RECORDS_MAX: usize = 131_072;
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,8 @@ pub struct Stored {
 pub struct Txn {
     snapshot: Box<dyn Snapshot>,
     cache: Arc<RecordCache>,
+    /// Of the cache, when this began.
+    generation: u64,
     leadership: Leadership,
     time: Timestamp,
     /// Revisions seen: what must still hold when the batch is applied.
@@ -96,6 +98,7 @@ impl Txn {
     ) -> Self {
         Self {
             snapshot,
+            generation: cache.generation(),
             cache,
             leadership,
             time,
@@ -237,7 +240,7 @@ impl Txn {
             return Ok(None);
         };
         let value = Arc::new(decode::<T>(&bytes)?);
-        self.cache.insert(key, stored.revision, value.clone());
+        self.cache.insert(self.generation, key, stored.revision, value.clone());
         Ok(Some(value))
     }
 
