@@ -249,7 +249,7 @@ const EXACT: &[&str] = &[
     "wrapping/wrap",
 ];
 
-const BELOW: &[&str] = &["audit-hash/", "auth/", "capabilities", "mounts/", "policy/", "rotate"];
+const BELOW: &[&str] = &["audit-hash/", "auth/", "capabilities", "mounts/", "policy/"];
 
 fn headers_of(reply: &Reply) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -18,13 +18,22 @@ struct Log {
     last_index: u64,
     /// Run just before the next proposal is applied, last one first.
     events: Vec<Event>,
+    /// Told of each entry that took effect.
+    observer: Option<Observer>,
 }
+
+type Observer = Arc<dyn Fn(&SealedBatch) + Send + Sync>;
 
 type Event = Box<dyn FnOnce(&MemoryLog) + Send>;
 
 impl Default for Log {
     fn default() -> Self {
-        Self { leadership: Leadership { term: 1, node: 1 }, last_index: 0, events: Vec::new() }
+        Self {
+            leadership: Leadership { term: 1, node: 1 },
+            last_index: 0,
+            events: Vec::new(),
+            observer: None,
+        }
     }
 }
 
@@ -44,6 +53,11 @@ impl MemoryLog {
         self.lock().leadership.term += 1;
     }
 
+    /// As raft's observer: told of each entry that took effect, in their order.
+    pub fn observe(&self, observer: impl Fn(&SealedBatch) + Send + Sync + 'static) {
+        self.lock().observer = Some(Arc::new(observer));
+    }
+
     /// Lets a test put something between what a request read and what it writes.
     pub fn before_next_proposal(&self, event: impl FnOnce(&Self) + Send + 'static) {
         self.lock().events.push(Box::new(event));
@@ -61,7 +75,11 @@ impl MemoryLog {
         let mut log = self.lock();
         log.last_index += 1;
         let applied = self.state.apply(log.last_index, log.leadership, &batch);
-        applied.map_err(|error| stopped(error.to_string()))
+        let applied = applied.map_err(|error| stopped(error.to_string()))?;
+        if let Some(observer) = log.observer.as_ref().filter(|_| applied == Applied::Committed) {
+            observer(&batch);
+        }
+        Ok(applied)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Log> {

@@ -41,7 +41,19 @@ pub fn open_challenge(
     context: &[u8],
     sealed: &[u8],
 ) -> Result<LockedKey, UnsealError> {
-    open(&open_root_key(record, shares)?, context, sealed).ok_or(UnsealError::Challenge)
+    open_challenge_with(&open_root_key(record, shares)?, context, sealed)
+}
+
+/// As [`open_challenge`], where a seal has opened the root key by itself.
+///
+/// # Errors
+/// Where the challenge is not of this cluster and context.
+pub fn open_challenge_with(
+    root_key: &LockedKey,
+    context: &[u8],
+    sealed: &[u8],
+) -> Result<LockedKey, UnsealError> {
+    open(root_key, context, sealed).ok_or(UnsealError::Challenge)
 }
 
 fn open(root_key: &LockedKey, context: &[u8], sealed: &[u8]) -> Option<LockedKey> {

@@ -10,16 +10,18 @@
 mod challenge;
 mod configuration;
 mod progress;
+mod quorum;
 mod records;
 mod shamir;
 mod share;
 
-pub use challenge::{challenge, open_challenge, recall_challenge};
-pub use configuration::{ConfigurationError, SEAL_TYPE, SealConfiguration};
+pub use challenge::{challenge, open_challenge, open_challenge_with, recall_challenge};
+pub use configuration::{ConfigurationError, Division, Recovery, SealConfiguration, SealKind};
 pub use progress::{Added, ShareCollector, Unseal};
+pub use quorum::{Guard, Opened, Quorum, key_check};
 pub use records::{
-    Initialised, KeyringRecord, RecordError, RootKey, UnsealError, initialise, open_root_key,
-    rekey, rotate, try_open,
+    Initialised, KeyringRecord, RecordError, Reseal, RootKey, UnsealError, WrappedSealKey,
+    initialise, initialise_opening_itself, open_root_key, reseal, rotate, split, try_open,
 };
 pub use shamir::CombineError;
 pub use share::{Share, ShareError};

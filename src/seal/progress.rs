@@ -1,7 +1,8 @@
 //! Shares typed one after the other.
 
 use super::configuration::SealConfiguration;
-use super::records::{KeyringRecord, UnsealError, try_open};
+use super::quorum::{Guard, Quorum};
+use super::records::{KeyringRecord, UnsealError};
 use super::share::{Share, ShareError};
 use crate::barrier::Keyring;
 use crate::rng::Rng;
@@ -9,12 +10,13 @@ use crate::rng::Rng;
 /// How far unsealing this node has come. In its memory alone.
 #[derive(Default)]
 pub struct Unseal {
-    collector: ShareCollector,
+    quorum: Quorum,
 }
 
 impl Unseal {
     /// Takes one more share. `None` until there are enough; then all are forgotten, whatever comes
-    /// of them. A share that is there already changes nothing.
+    /// of them. A share that is there already changes nothing. Also which shares they were, as in
+    /// [`SealConfiguration::generation`].
     ///
     /// # Errors
     /// See [`UnsealError`]. A share that cannot be one is refused and the others are kept.
@@ -24,25 +26,29 @@ impl Unseal {
         configuration: &SealConfiguration,
         record: &KeyringRecord,
         share: Share,
-    ) -> Result<Option<Keyring>, UnsealError> {
-        match self.collector.add(rng, configuration, share)? {
-            Added::Progress | Added::Duplicate => Ok(None),
-            Added::Complete(shares) => try_open(record, &shares).map(Some),
-        }
+    ) -> Result<Option<(Keyring, u64)>, UnsealError> {
+        let guard = Guard::of_root_key(configuration, record);
+        let Some(opened) = self.quorum.offer(rng, &guard, share)? else {
+            return Ok(None);
+        };
+        self.quorum.reset();
+        let root_key = opened.root_key.ok_or(UnsealError::WrongShares)?;
+        let keyring = record.open_with(&root_key).map_err(UnsealError::Keyring)?;
+        Ok(Some((keyring, opened.generation)))
     }
 
     pub fn reset(&mut self) {
-        self.collector.reset();
+        self.quorum.reset();
     }
 
     /// Different shares so far; 0 before the first and after the last.
     pub fn progress(&self) -> usize {
-        self.collector.progress()
+        self.quorum.progress()
     }
 
     /// Names this attempt; empty while there is no share.
     pub fn nonce(&self) -> &str {
-        self.collector.nonce()
+        self.quorum.nonce()
     }
 }
 

@@ -10,26 +10,22 @@ use rand_core::{TryCryptoRng, TryRng};
 use vsss_rs::{Gf256, IdentifierGf256};
 use zeroize::Zeroizing;
 
-use super::configuration::SealConfiguration;
+use super::configuration::Division;
 use super::share::{SECRET_BYTES, Share};
 use crate::crypto::LockedKey;
 use crate::rng::Rng;
 
-/// As many shares as the configuration says; any threshold of them combine, and fewer tell
+/// As many shares as the division says; any threshold of them combine, and fewer tell
 /// nothing.
-pub(super) fn split(
-    rng: &dyn Rng,
-    secret: &LockedKey,
-    configuration: &SealConfiguration,
-) -> Vec<Share> {
-    if configuration.shares() == 1 {
+pub(super) fn split(rng: &dyn Rng, secret: &LockedKey, division: Division) -> Vec<Share> {
+    if division.shares() == 1 {
         return vec![Share::new(secret.expose())];
     }
     let coordinates = coordinates(rng);
-    #[expect(clippy::expect_used, reason = "a configuration exists with good numbers alone")]
+    #[expect(clippy::expect_used, reason = "a division exists with good numbers alone")]
     let parts = Gf256::split_bytes_with_participant_ids_iter(
-        configuration.threshold().into(),
-        configuration.shares().into(),
+        division.threshold().into(),
+        division.shares().into(),
         secret.expose(),
         Source(rng),
         coordinates.into_iter().map(|x| IdentifierGf256(Gf256(x))),

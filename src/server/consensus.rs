@@ -4,10 +4,12 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::replicated::Replicated;
+use crate::barrier::Barrier;
 use crate::cluster::{ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
-use crate::record::View;
+use crate::record::{SealedBatch, View};
 use crate::request::Error;
+use crate::seal::KeyringRecord;
 use crate::secret::Secret;
 
 /// What a node asks of what replicates, besides the log itself.
@@ -104,6 +106,29 @@ pub struct Alone {
     log: Arc<MemoryLog>,
     role: watch::Sender<Role>,
     stopped: watch::Sender<Option<String>>,
+}
+
+impl Alone {
+    /// With a barrier that follows the keyrings in the log, as a node among others does.
+    pub fn of(barrier: &Arc<Barrier>) -> Self {
+        let alone = Self::default();
+        alone.log.observe(follow(barrier.clone()));
+        alone
+    }
+}
+
+/// Takes over the keyring that an entry has written.
+pub fn follow(barrier: Arc<Barrier>) -> impl Fn(&SealedBatch) + Send + Sync {
+    move |batch| {
+        let Ok(keyring) = barrier.keyring() else {
+            return;
+        };
+        match KeyringRecord::followed(batch, &keyring) {
+            Some(Ok(next)) => barrier.replace(Arc::new(next)),
+            Some(Err(_)) => barrier.close(),
+            None => {}
+        }
+    }
 }
 
 impl Default for Alone {

@@ -18,11 +18,11 @@ use crate::proto::system as wire;
 use crate::record::{Applied, SystemKey};
 use crate::request::Error;
 use crate::rng::Rng;
-use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
+use crate::seal::{self, KeyringRecord, SealConfiguration, SealKind, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
-    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
+    Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner, Keys,
+    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, SharesOnly, Unseal,
     write_first_records,
 };
 
@@ -64,6 +64,7 @@ pub struct Control {
     /// Held from an admission's first look at the members until the newcomer is one.
     pub(super) admitting: tokio::sync::Mutex<()>,
     active_since: std::sync::Mutex<Option<Timestamp>>,
+    pub(super) keys: Keys,
 }
 
 impl Control {
@@ -75,7 +76,9 @@ impl Control {
         rng: Arc<dyn Rng>,
     ) -> Self {
         let log = consensus.clone().log();
+        let keys = Keys::new(barrier.clone(), Arc::new(SharesOnly));
         Self {
+            keys,
             barrier,
             clock,
             consensus,
@@ -214,8 +217,13 @@ impl Control {
         let share = parse_share(share)?;
         match (self.seal_configuration()?, self.keyring_record()?) {
             (Some(configuration), Some(record)) => {
-                if let Some(keyring) = self.add_share(share, &configuration, &record)? {
+                if let Some((keyring, generation)) =
+                    self.add_share(share, &configuration, &record)?
+                {
                     self.open(Arc::new(keyring));
+                    if generation == record.generation() {
+                        self.keys.note_used(generation);
+                    }
                 }
                 Ok(())
             }
@@ -228,7 +236,7 @@ impl Control {
         share: Share,
         configuration: &SealConfiguration,
         record: &KeyringRecord,
-    ) -> Result<Option<Keyring>, Error> {
+    ) -> Result<Option<(Keyring, u64)>, Error> {
         let bad = |error: String| Error::BadRequest(error);
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares
@@ -284,7 +292,7 @@ impl Control {
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
         Ok(SealStatus {
-            kind: SEAL_TYPE.into(),
+            kind: configuration.map_or(SealKind::Shamir, |seal| seal.kind()).name().into(),
             initialized: configuration.is_some(),
             sealed,
             t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
@@ -307,6 +315,7 @@ impl Control {
     pub(super) fn close(&self) {
         self.barrier.close();
         self.consensus.set_unsealed(false);
+        self.keys.forget();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
         tracing::info!("sealed");
     }
@@ -315,6 +324,10 @@ impl Control {
 impl NodeControl for Control {
     fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>> {
         Box::pin(self.initialise(init, None))
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {

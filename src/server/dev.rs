@@ -56,10 +56,11 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         retry_join: Vec::new(),
         joins_by_token: false,
     };
+    let barrier = Arc::new(Barrier::new(rng.clone()));
     let parts = Parts {
-        barrier: Arc::new(Barrier::new(rng.clone())),
+        consensus: Arc::new(Alone::of(&barrier)),
+        barrier,
         clock: Arc::new(SystemClock),
-        consensus: Arc::new(Alone::default()),
         identity,
         rng: rng.clone(),
         ttl: TtlLimits::default(),

@@ -40,7 +40,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     };
     let (consensus, cluster_address): (Arc<dyn Consensus>, String) = match &config.settings.storage
     {
-        Storage::Inmem(_) => (Arc::new(Alone::default()), String::new()),
+        Storage::Inmem(_) => (Arc::new(Alone::of(&barrier)), String::new()),
         Storage::Raft(raft) => {
             let node = Replicated::start(Replication {
                 barrier: barrier.clone(),

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::keys::Keys;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
 use crate::request::Error;
@@ -15,6 +16,9 @@ pub trait NodeControl: Send + Sync {
     fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>>;
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// What people have given for a rekey or a root token, and what is counted.
+    fn keys(&self) -> &Keys;
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>>;
 

@@ -26,12 +26,6 @@ pub fn write_first_records(
     ] {
         txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)?;
     }
-    let entry = TokenEntry {
-        policies: vec!["root".into()],
-        path: "auth/token/root".into(),
-        display_name: "root".into(),
-        ..TokenEntry::default()
-    };
     let mut scope = txn.scope("root/core/");
     for (name, text) in policy::TEXTS {
         let stored = StoredPolicy {
@@ -42,9 +36,20 @@ pub fn write_first_records(
         };
         PolicyStore::new(&mut scope).put(name, &stored)?;
     }
-    let new = NewToken { entry, id: root_token };
+    let new = self::root_token(root_token);
     let (token, _) = TokenStore::new(&mut scope).create(rng, now, new)?;
     Ok(token)
+}
+
+/// May do everything, and does not end; drawn unless `id` is given.
+pub(super) fn root_token(id: Option<Secret<String>>) -> NewToken {
+    let entry = TokenEntry {
+        policies: vec!["root".into()],
+        path: "auth/token/root".into(),
+        display_name: "root".into(),
+        ..TokenEntry::default()
+    };
+    NewToken { entry, id }
 }
 
 /// Of `sys/`, before its record can be read.

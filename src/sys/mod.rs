@@ -5,6 +5,7 @@ mod control;
 pub mod expiry;
 mod first;
 pub mod jobs;
+mod keys;
 mod mounts;
 mod node;
 mod policies;
@@ -17,6 +18,7 @@ pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
+pub use keys::{Keys, RecoveryRecord, SealWrapper, SharesOnly};
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
     join_token_path,
@@ -34,6 +36,7 @@ pub type Node = Arc<dyn NodeControl>;
 pub fn engine() -> Result<Engine<Node>, Overlap> {
     let routes: Vec<Route<Node>> = [
         node::routes(),
+        keys::routes(),
         mounts::routes(),
         tuning::routes(),
         policies::routes(),

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Txn, Write, decode};
 use crate::key::Key;
-use crate::record::Revision;
+use crate::record::{Leadership, Revision, SystemKey};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::secret::Secret;
@@ -45,6 +46,38 @@ impl<'t> Scope<'t> {
         })?;
         let prefix = format!("{namespace}{below}");
         then(&mut Scope::new(self.txn, &prefix))
+    }
+
+    /// A record in clear, for what administers the namespace.
+    ///
+    /// # Errors
+    /// Where this scope was not given the namespace, or the store cannot be read.
+    pub fn system(&mut self, key: SystemKey) -> Result<Option<Bytes>, Error> {
+        self.administers()?;
+        self.txn.system(key)
+    }
+
+    /// Never a secret: it is stored in clear.
+    ///
+    /// # Errors
+    /// Where this scope was not given the namespace.
+    pub fn put_system(&mut self, key: SystemKey, value: Bytes) -> Result<(), Error> {
+        self.administers()?;
+        self.txn.put_system(key, value);
+        Ok(())
+    }
+
+    /// Under which this transaction runs: what is kept in memory from one request to the next
+    /// ends with it.
+    pub fn leadership(&self) -> Leadership {
+        self.txn.leadership
+    }
+
+    fn administers(&self) -> Result<(), Error> {
+        match self.namespace {
+            Some(_) => Ok(()),
+            None => Err(Error::internal("a mount's scope does not reach the cluster's records")),
+        }
     }
 
     /// # Errors

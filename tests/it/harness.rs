@@ -11,6 +11,7 @@ use strongroom::framework::{Mount, TtlLimits};
 use strongroom::log::{BoxFuture, MemoryLog, ReplicatedLog as _};
 use strongroom::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
 use strongroom::pipeline::{Parts, Pipeline, VALUE_BYTES_MAX};
+use strongroom::record::SystemKey;
 use strongroom::request::{Body, Error, Operation, Params, Reply, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::router::Router;
@@ -21,6 +22,8 @@ use strongroom::{auth, engines, sys};
 pub(crate) struct Server {
     pub(crate) audit: Arc<MemoryAudit>,
     clock: Arc<ManualClock>,
+    /// What the active node has of keys in its memory.
+    pub(crate) keys: Arc<sys::Keys>,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) root: String,
@@ -45,7 +48,9 @@ impl Server {
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
         let broker = Arc::new(Broker::default());
         broker.enable(audit.clone());
-        let node: sys::Node = Arc::new(NoNode);
+        let keys = Arc::new(sys::Keys::new(barrier.clone(), Arc::new(sys::SharesOnly)));
+        let node: sys::Node = Arc::new(NoNode { keys: keys.clone() });
+        log.observe(strongroom::server::follow(barrier.clone()));
         let system: Arc<dyn Mount> = sys::engine().unwrap().mount(node).into();
         let entries: Vec<MountEntry> = mounts.iter().map(|(path, _)| entry(path)).collect();
         let system_for_router = system.clone();
@@ -85,7 +90,7 @@ impl Server {
             log.propose(sealed).await.unwrap();
             root.expose().clone()
         });
-        Self { audit, clock, log, pipeline, root, runtime }
+        Self { audit, clock, keys, log, pipeline, root, runtime }
     }
 
     /// Another mount, without `sys/mounts`.
@@ -103,6 +108,25 @@ impl Server {
             change(&mut txn.scope(prefix));
             // A batch token is made without a write.
             let Some(batch) = txn.into_batch().unwrap() else { return };
+            let sealed = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+            self.log.propose(sealed).await.unwrap();
+        });
+    }
+
+    /// Puts a keyring and its records in place of the first, as `sys/init` would have.
+    pub(crate) fn reseal(&self, keyring: Keyring, records: [(SystemKey, bytes::Bytes); 2]) {
+        let barrier = &self.pipeline.barrier;
+        // The names of records are hashed by the keyring: what is there is written again.
+        let rng = SystemRng;
+        barrier.open(Arc::new(keyring));
+        self.block_on(async {
+            let mut txn = barrier.begin(self.log.begin().await.unwrap(), START).unwrap();
+            let root = Secret::new(self.root.clone());
+            sys::write_first_records(&mut txn, &rng, Some(root)).unwrap();
+            for (key, record) in records {
+                txn.put_system(key, record);
+            }
+            let batch = txn.into_batch().unwrap().unwrap();
             let sealed = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
             self.log.propose(sealed).await.unwrap();
         });
@@ -285,7 +309,9 @@ impl Clock for ManualClock {
 }
 
 /// What a pipeline alone has no answer to.
-struct NoNode;
+struct NoNode {
+    keys: Arc<sys::Keys>,
+}
 
 impl sys::NodeControl for NoNode {
     fn init(&self, _: sys::Init) -> BoxFuture<'_, Result<sys::InitReply, Error>> {
@@ -294,6 +320,10 @@ impl sys::NodeControl for NoNode {
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
         Box::pin(async { Ok(true) })
+    }
+
+    fn keys(&self) -> &sys::Keys {
+        &self.keys
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<sys::SealStatus, Error>> {

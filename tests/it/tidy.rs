@@ -81,7 +81,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         "sys",
         &[
             "auth",
+            "barrier",
             "clock",
+            "crypto",
             "duration",
             "engines",
             "expiry",
@@ -91,8 +93,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mount",
             "policy",
             "policy_store",
+            "record",
             "request",
             "rng",
+            "seal",
             "secret",
             "txn",
         ],
@@ -125,6 +129,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "sys",
+            "txn",
         ],
     ),
     (

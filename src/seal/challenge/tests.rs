@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::Timestamp;
 use crate::rng::SystemRng;
-use crate::seal::{Initialised, RootKey, SealConfiguration, initialise, rekey};
+use crate::seal::{Initialised, Reseal, RootKey, SealConfiguration, initialise, reseal};
 
 #[test]
 fn shares_open_a_challenge_and_give_the_key_that_its_maker_recalls() {
@@ -36,8 +36,16 @@ fn a_challenge_ends_with_its_root_key() {
     let made = cluster();
     let sealed = challenge(&SystemRng, &made.keyring, b"node 7").unwrap();
     let next = SealConfiguration::new(3, 2).unwrap().next(3, 2).unwrap();
-    let renewed = rekey(&SystemRng, &made.keyring, &next, RootKey::Renew).unwrap();
-    assert!(recall_challenge(&renewed.keyring, b"node 7", &sealed).is_none());
+    let seal_key = LockedKey::generate(&SystemRng);
+    let to = Reseal {
+        configuration: &next,
+        root_key: RootKey::Renew,
+        seal_key: &seal_key,
+        seals: Vec::new(),
+        previous: None,
+    };
+    let (renewed, _) = reseal(&SystemRng, &made.keyring, to).unwrap();
+    assert!(recall_challenge(&renewed, b"node 7", &sealed).is_none());
 }
 
 #[test]

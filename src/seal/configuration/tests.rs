@@ -58,6 +58,7 @@ fn records_of_newer_versions_and_damaged_ones_are_refused() {
         shares: 5,
         threshold: 3,
         generation: 1,
+        ..wire::SealConfiguration::default()
     };
     let of = |change: fn(&mut wire::SealConfiguration)| {
         let mut message = good.clone();
@@ -65,7 +66,7 @@ fn records_of_newer_versions_and_damaged_ones_are_refused() {
         SealConfiguration::decode(&message.encode_to_vec()).err()
     };
     assert_eq!(of(|_| {}), None);
-    assert_eq!(of(|message| message.version = 2), Some(RecordError::Newer { version: 2 }));
+    assert_eq!(of(|message| message.version = 3), Some(RecordError::Newer { version: 3 }));
     assert_eq!(of(|message| message.version = 0), Some(RecordError::Malformed));
     assert_eq!(of(|message| message.seal_type = "awskms".into()), Some(RecordError::Malformed));
     assert_eq!(of(|message| message.threshold = 6), Some(RecordError::Malformed));

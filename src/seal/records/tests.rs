@@ -68,10 +68,8 @@ fn counts_of_encryptions_outlive_following() {
 #[test]
 fn after_a_rekey_only_the_new_shares_open() {
     let old = initialise(&SystemRng, NOW, &SealConfiguration::new(3, 2).unwrap());
-    let next = SealConfiguration::new(3, 2).unwrap().next(5, 3).unwrap();
     for root_key in [RootKey::Keep, RootKey::Renew] {
-        let new = rekey(&SystemRng, &old.keyring, &next, root_key).unwrap();
-        assert_eq!(SealConfiguration::decode(&new.records[0].1), Ok(next));
+        let new = rekeyed(&old, (5, 3), root_key, None);
         let record = record_of(&new);
         assert_eq!(record.generation(), 2);
         assert_same(&old.keyring, &try_open(&record, &new.shares[..3]).unwrap());
@@ -81,14 +79,40 @@ fn after_a_rekey_only_the_new_shares_open() {
         let is_same_root = new.keyring.root_key().expose() == old.keyring.root_key().expose();
         assert_eq!(is_same_root, root_key == RootKey::Keep);
         assert_eq!(record.has_bridge(), root_key == RootKey::Renew);
+        assert_eq!(new.records[1].1, record.encode());
     }
+}
+
+#[test]
+fn until_the_new_shares_have_arrived_the_old_ones_open_too() {
+    let configuration = SealConfiguration::new(3, 2).unwrap();
+    let old = initialise(&SystemRng, NOW, &configuration);
+    let key = shamir::combine(&old.shares[..2]).unwrap();
+    let new = rekeyed(&old, (5, 3), RootKey::Renew, Some((&key, 1, configuration.division())));
+    let next = SealConfiguration::decode(&new.records[0].1).unwrap();
+    let both = record_of(&new);
+    assert!(both.has_previous());
+    let opens = |record: &KeyringRecord, shares: &[Share]| {
+        let mut unseal = crate::seal::Unseal::default();
+        let mut outcome = Ok(None);
+        for share in shares {
+            outcome = unseal.add(&SystemRng, &next, record, Share::new(share.bytes()));
+        }
+        outcome.map(|opened| opened.map(|(_, generation)| generation))
+    };
+    assert_eq!(opens(&both, &old.shares[1..]), Ok(Some(1)));
+    assert_eq!(opens(&both, &new.shares[1..4]), Ok(Some(2)));
+    assert_eq!(both.division_of(1, &next), configuration.division());
+    let ended = both.without_previous();
+    assert_eq!(opens(&ended, &old.shares), Err(UnsealError::WrongShares));
+    assert_eq!(opens(&ended, &new.shares[..3]), Ok(Some(2)));
+    assert!(!both.for_joiner().has_previous());
 }
 
 #[test]
 fn an_unsealed_node_follows_a_rekey_while_there_is_a_bridge() {
     let old = initialise(&SystemRng, NOW, &SealConfiguration::new(3, 2).unwrap());
-    let next = SealConfiguration::new(3, 2).unwrap().next(3, 2).unwrap();
-    let new = rekey(&SystemRng, &old.keyring, &next, RootKey::Renew).unwrap();
+    let new = rekeyed(&old, (3, 2), RootKey::Renew, None);
     let record = record_of(&new);
     let followed = record.follow(&old.keyring).unwrap();
     assert_same(&new.keyring, &followed);
@@ -118,7 +142,8 @@ fn a_record_is_read_back_and_newer_and_damaged_ones_are_refused() {
         KeyringRecord::decode(&message.encode_to_vec()).err()
     };
     assert_eq!(of_version(1), None);
-    assert_eq!(of_version(2), Some(RecordError::Newer { version: 2 }));
+    assert_eq!(of_version(2), None);
+    assert_eq!(of_version(3), Some(RecordError::Newer { version: 3 }));
     assert_eq!(of_version(0), Some(RecordError::Malformed));
     assert_eq!(KeyringRecord::decode(b"\xff"), Err(RecordError::Malformed));
 }
@@ -155,6 +180,42 @@ proptest! {
     }
 }
 
+#[test]
+fn records_with_all_there_can_be_have_the_checked_in_format() {
+    let rng = Counting::default();
+    let configuration = SealConfiguration::new(3, 2).unwrap();
+    let old = initialise(&rng, NOW, &configuration);
+    let key = LockedKey::generate(&rng);
+    let division = Division::new(5, 3).unwrap();
+    let next = configuration.migrated(SealKind::Static, Division::WHOLE, Some(division));
+    let seal = WrappedSealKey {
+        name: "first".into(),
+        kind: SealKind::Static,
+        key_id: "id-1".into(),
+        wrapped: vec![1, 2, 3],
+    };
+    let to = Reseal {
+        configuration: &next,
+        root_key: RootKey::Renew,
+        seal_key: &key,
+        seals: vec![seal.clone()],
+        previous: Some((&key, 1, configuration.division())),
+    };
+    let (_, records) = reseal(&rng, &old.keyring, to).unwrap();
+    let golden = include_str!("../../../tests/golden/keyring_record_v2.hex").trim_end();
+    assert_eq!(Share::new(&records[1].1).hex().expose(), golden);
+    let golden = include_str!("../../../tests/golden/seal_configuration_v2.hex").trim_end();
+    assert_eq!(Share::new(&records[0].1).hex().expose(), golden);
+
+    assert_eq!(SealConfiguration::decode(&records[0].1), Ok(next));
+    let record = KeyringRecord::decode(&records[1].1).unwrap();
+    assert_eq!(record.seals(), [seal]);
+    let root = record.open_root_key(&key).unwrap();
+    assert_same(&old.keyring, &record.open_with(&root).unwrap());
+    let wrong = LockedKey::generate(&rng);
+    assert_eq!(record.open_root_key(&wrong).err(), Some(UnsealError::WrongSealKey));
+}
+
 /// Random bytes that are the same in each run: 0, 1, 2 and so on.
 #[derive(Default)]
 struct Counting(std::sync::atomic::AtomicU8);
@@ -165,6 +226,26 @@ impl Rng for Counting {
             *byte = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }
+}
+
+fn rekeyed(
+    old: &Initialised,
+    (shares, threshold): (i64, i64),
+    root_key: RootKey,
+    previous: Option<(&LockedKey, u64, Division)>,
+) -> Initialised {
+    let configuration = SealConfiguration::new(3, 2).unwrap().next(shares, threshold).unwrap();
+    let key = LockedKey::generate(&SystemRng);
+    let to = Reseal {
+        configuration: &configuration,
+        root_key,
+        seal_key: &key,
+        seals: Vec::new(),
+        previous,
+    };
+    let (keyring, records) = reseal(&SystemRng, &old.keyring, to).unwrap();
+    let shares = split(&SystemRng, &key, configuration.division());
+    Initialised { keyring, records, shares }
 }
 
 fn record_of(made: &Initialised) -> KeyringRecord {

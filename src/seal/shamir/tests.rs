@@ -113,7 +113,7 @@ fn shares_of_openbao_are_shares_of_one_secret() {
 fn shares_are_those_that_vaults_algorithm_has_combined() {
     let secret =
         LockedKey::new(&<[u8; 32]>::try_from(Share::parse(SECRET).unwrap().bytes()).unwrap());
-    let made = split(&Counting::default(), &secret, &SealConfiguration::new(3, 2).unwrap());
+    let made = split(&Counting::default(), &secret, Division::new(3, 2).unwrap());
     let made: Vec<_> = made.iter().map(|share| share.hex().expose().clone()).collect();
     assert_eq!(made, COMBINED_BY_PYSHAMIR);
 }
@@ -121,11 +121,11 @@ fn shares_are_those_that_vaults_algorithm_has_combined() {
 #[test]
 fn shares_have_vaults_layout() {
     let secret = LockedKey::generate(&SystemRng);
-    let shares = split(&SystemRng, &secret, &SealConfiguration::new(255, 2).unwrap());
+    let shares = split(&SystemRng, &secret, Division::new(255, 2).unwrap());
     assert!(shares.iter().all(|share| share.bytes().len() == 33));
     let coordinates: BTreeSet<u8> = shares.iter().map(|share| share.bytes()[32]).collect();
     assert_eq!(coordinates, (1..=255).collect(), "distinct, and none is 0");
-    let only = split(&SystemRng, &secret, &SealConfiguration::new(1, 1).unwrap());
+    let only = split(&SystemRng, &secret, Division::new(1, 1).unwrap());
     assert_eq!(only.len(), 1);
     assert_eq!(only[0].bytes(), secret.expose());
 }
@@ -157,10 +157,10 @@ fn coefficients_are_drawn_from_the_whole_field() {
     // With a threshold of 2, the share at x of a secret byte 0 is coefficient times x. Where a
     // value never occurs, as zero does not in RUSTSEC-2024-0398, shares tell about the secret.
     let secret = LockedKey::new(&[0; 32]);
-    let configuration = SealConfiguration::new(2, 2).unwrap();
+    let configuration = Division::new(2, 2).unwrap();
     let mut counts = [0_u32; 256];
     for _ in 0..4000 {
-        for byte in &split(&SystemRng, &secret, &configuration)[0].bytes()[..32] {
+        for byte in &split(&SystemRng, &secret, configuration)[0].bytes()[..32] {
             counts[usize::from(*byte)] += 1;
         }
     }
@@ -199,8 +199,8 @@ proptest! {
         order: u64,
     ) {
         let secret = LockedKey::new(&secret);
-        let configuration = SealConfiguration::new(shares, threshold).unwrap();
-        let mut made = split(&SystemRng, &secret, &configuration);
+        let configuration = Division::new(shares, threshold).unwrap();
+        let mut made = split(&SystemRng, &secret, configuration);
         prop_assert_eq!(made.len(), usize::try_from(shares).unwrap());
         let length = made.len();
         made.rotate_left(usize::try_from(order % u64::from(configuration.shares())).unwrap());
@@ -221,8 +221,8 @@ proptest! {
 fn the_smallest_and_the_largest_numbers_work() {
     let secret = LockedKey::generate(&SystemRng);
     for (shares, threshold) in [(1, 1), (2, 2), (255, 2), (255, 128), (255, 255)] {
-        let configuration = SealConfiguration::new(shares, threshold).unwrap();
-        let made = split(&SystemRng, &secret, &configuration);
+        let configuration = Division::new(shares, threshold).unwrap();
+        let made = split(&SystemRng, &secret, configuration);
         let combined = combine(&made[..usize::from(configuration.threshold())]).unwrap();
         assert_eq!(combined.expose(), secret.expose(), "{threshold} of {shares}");
     }

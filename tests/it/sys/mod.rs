@@ -1,3 +1,4 @@
+mod keys;
 mod mounts;
 mod policies;
 mod remount;

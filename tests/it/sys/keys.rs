@@ -1,0 +1,555 @@
+//! Rotation, rekey and root tokens, over a log in memory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde_json::{Map, Value, json};
+use strongroom::clock::Timestamp;
+use strongroom::mount::ROOT_NAMESPACE;
+use strongroom::record::SystemKey;
+use strongroom::request::{Error, Operation};
+use strongroom::rng::SystemRng;
+use strongroom::seal::{KeyringRecord, SealConfiguration, initialise};
+use strongroom::txn::Txn;
+
+use crate::harness::{START, Server, data, line};
+
+/// A server whose keyring lies in its log, as `sys/init` leaves it, and the shares.
+fn initialised(shares: i64, threshold: i64) -> (Server, Vec<String>) {
+    let server = Server::new();
+    let configuration = SealConfiguration::new(shares, threshold).unwrap();
+    let made = initialise(&SystemRng, START, &configuration);
+    server.reseal(made.keyring, made.records);
+    let shares = made.shares.iter().map(|share| share.hex().expose().clone()).collect();
+    (server, shares)
+}
+
+fn ask(
+    server: &Server,
+    operation: Operation,
+    path: &str,
+    body: &Value,
+) -> Result<Map<String, Value>, Error> {
+    let reply = server.send(operation, path, body, "")?;
+    Ok(if reply.is_empty() { Map::new() } else { data(reply) })
+}
+
+fn put(server: &Server, path: &str, body: &Value) -> Map<String, Value> {
+    ask(server, Operation::Update, path, body).unwrap()
+}
+
+fn refusal(server: &Server, operation: Operation, path: &str, body: &Value) -> String {
+    line(server.send(operation, path, body, ""))
+}
+
+fn record(server: &Server) -> KeyringRecord {
+    let view = server.log.view();
+    KeyringRecord::decode(&view.system(SystemKey::Keyring).unwrap().unwrap().1).unwrap()
+}
+
+/// The new shares of a rekey that the given ones authorise.
+fn rekeyed(server: &Server, shares: &[String], begin: &Value) -> Map<String, Value> {
+    let nonce = put(server, "sys/rekey/init", begin)["nonce"].clone();
+    let mut answer = Map::new();
+    for share in shares {
+        answer = put(server, "sys/rekey/update", &json!({ "key": share, "nonce": nonce }));
+    }
+    answer
+}
+
+fn texts(answer: &Map<String, Value>, name: &str) -> Vec<String> {
+    answer[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap().into()).collect()
+}
+
+/// Which of these shares a sealed node opens with: the generation, or why not.
+fn opens(server: &Server, shares: &[String]) -> Result<Option<u64>, String> {
+    let view = server.log.view();
+    let stored = view.system(SystemKey::SealConfiguration).unwrap().unwrap().1;
+    let configuration = SealConfiguration::decode(&stored).unwrap();
+    let mut unseal = strongroom::seal::Unseal::default();
+    let mut opened = None;
+    for share in shares {
+        let share = strongroom::seal::Share::parse(share).unwrap();
+        opened = unseal
+            .add(&SystemRng, &configuration, &record(server), share)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(opened.map(|(_, generation)| generation))
+}
+
+#[test]
+fn a_rotation_encrypts_under_a_new_term_and_what_was_written_before_is_read() {
+    let (server, shares) = initialised(3, 2);
+    server.mount("kv/", "kv", &[]);
+    server.write("kv/before", &json!({ "a": 1 })).unwrap();
+    let before = data(server.read("sys/key-status").unwrap());
+    assert_eq!(before["term"], 1);
+    assert!(before["encryptions"].as_u64().unwrap() > 0);
+    for (turn, path) in ["sys/rotate", "sys/rotate/keyring"].into_iter().enumerate() {
+        server.set_time(60 * (turn as u64 + 1));
+        assert_eq!(line(server.write(path, &json!({}))), "204");
+        let after = data(server.read("sys/key-status").unwrap());
+        assert_eq!(after["term"], turn as u64 + 2);
+        assert_ne!(after["install_time"], before["install_time"]);
+        assert!(after["encryptions"].as_u64().unwrap() < 3);
+        assert_eq!(server.pipeline.barrier.keyring().unwrap().active_term(), turn as u32 + 2);
+    }
+    server.write("kv/after", &json!({ "a": 2 })).unwrap();
+    for name in ["kv/before", "kv/after"] {
+        server.read(name).unwrap();
+    }
+    assert_eq!(opens(&server, &shares[..2]), Ok(Some(1)));
+    assert_eq!(line(server.send(Operation::Update, "sys/rotate", &json!({}), "")), "403");
+}
+
+#[test]
+fn rotations_that_meet_all_take_effect() {
+    let (server, _) = initialised(1, 1);
+    let one = || server.start(Operation::Update, "sys/rotate", &json!({}), &server.root);
+    server.block_on(async {
+        let rotations: Vec<_> = (0..8).map(|_| one()).collect();
+        for outcome in futures_util::future::join_all(rotations).await {
+            outcome.unwrap();
+        }
+    });
+    assert_eq!(data(server.read("sys/key-status").unwrap())["term"], 9);
+}
+
+#[test]
+fn the_settings_of_rotation_are_read_back_and_bad_ones_refused() {
+    let (server, _) = initialised(1, 1);
+    let read = || line(server.read("sys/rotate/config"));
+    assert_eq!(read(), r#"200 {"max_operations":3865470566,"interval":0,"enabled":true}"#);
+    for (body, expected) in [
+        (json!({ "interval": "1h" }), "400 interval must be greater or equal to 24h0m0s"),
+        (json!({ "interval": -1 }), "400 interval must be greater or equal to 24h0m0s"),
+        (
+            json!({ "max_operations": 5 }),
+            "400 max_operations must be in the range [1000000,3865470566]",
+        ),
+        (
+            json!({ "max_operations": -5 }),
+            "400 max_operations must be in the range [1000000,3865470566]",
+        ),
+        (
+            json!({ "max_operations": 3_865_470_567_u64 }),
+            "400 max_operations must be in the range [1000000,3865470566]",
+        ),
+        (json!({ "interval": "30h", "max_operations": "2000000", "enabled": false }), "204"),
+    ] {
+        assert_eq!(line(server.write("sys/rotate/config", &body)), expected, "{body}");
+    }
+    let set = r#"200 {"max_operations":2000000,"interval":"30h0m0s","enabled":false}"#;
+    assert_eq!(read(), set);
+    assert_eq!(line(server.read("sys/rotate/keyring/config")), set);
+}
+
+fn tend<T>(
+    server: &Server,
+    mut work: impl FnMut(&mut strongroom::txn::Scope<'_>) -> Result<T, Error>,
+) -> T {
+    let work = |txn: &mut Txn| work(&mut txn.scope("root/sys/").within(ROOT_NAMESPACE));
+    server.block_on(server.pipeline.internal(work)).unwrap()
+}
+
+#[test]
+fn a_key_that_has_served_its_time_is_replaced() {
+    let (server, _) = initialised(1, 1);
+    let is_due = |seconds: u64| {
+        let now = Timestamp(START.0 + seconds * 1000);
+        tend(&server, |scope| server.keys.rotate_if_due(scope, &SystemRng, now))
+    };
+    assert!(!is_due(10 * 365 * 86_400), "without an interval no age is too old");
+    server.write("sys/rotate/config", &json!({ "interval": "24h" })).unwrap();
+    assert!(!is_due(86_399));
+    assert!(is_due(86_400));
+    assert!(!is_due(2 * 86_400 - 1), "the new one is young");
+    server.write("sys/rotate/config", &json!({ "enabled": false })).unwrap();
+    assert!(!is_due(1_000_000));
+}
+
+#[test]
+fn encryptions_are_written_down_once() {
+    let (server, _) = initialised(1, 1);
+    server.mount("kv/", "kv", &[]);
+    let told = || data(server.read("sys/key-status").unwrap())["encryptions"].as_u64().unwrap();
+    for round in 0..3 {
+        server.write("kv/x", &json!({ "round": round })).unwrap();
+        let before = told();
+        let counted = tend(&server, |scope| server.keys.count(scope));
+        server.keys.counted(counted);
+        let entry = told() - before;
+        assert!((1..=3).contains(&entry), "writing it down is counted, and no more: {entry}");
+    }
+}
+
+#[test]
+fn after_a_rekey_the_new_shares_open_and_soon_the_old_ones_do_not() {
+    let (server, old) = initialised(5, 3);
+    let begun =
+        put(&server, "sys/rekey/init", &json!({ "secret_shares": 3, "secret_threshold": 2 }));
+    assert_eq!((&begun["started"], &begun["required"]), (&json!(true), &json!(3)));
+    let nonce = &begun["nonce"];
+    let mut answer = Map::new();
+    for (index, share) in old[..3].iter().enumerate() {
+        answer = put(&server, "sys/rekey/update", &json!({ "key": share, "nonce": nonce }));
+        if index < 2 {
+            assert_eq!(answer["progress"], index + 1);
+        }
+    }
+    assert_eq!((&answer["complete"], &answer["nonce"]), (&json!(true), nonce));
+    let new = texts(&answer, "keys");
+    assert_eq!((new.len(), new[0].len()), (3, 66));
+    assert_eq!(
+        ask(&server, Operation::Read, "sys/rekey/init", &json!({})).unwrap()["started"],
+        false
+    );
+
+    // Nobody is known to have the new ones yet: either opens.
+    assert_eq!(opens(&server, &new[1..]), Ok(Some(2)));
+    assert_eq!(opens(&server, &old[..3]), Ok(Some(1)));
+    let end = |seconds: u64| {
+        let now = Timestamp(START.0 + seconds * 1000);
+        let ended = tend(&server, |scope| server.keys.end_previous(scope, now));
+        server.keys.ended(now);
+        ended
+    };
+    assert!(!end(2));
+    assert!(end(3));
+    assert!(!end(4));
+    assert!(opens(&server, &old[..3]).is_err());
+    assert_eq!(opens(&server, &new[..2]), Ok(Some(2)));
+    server.read("sys/mounts").unwrap();
+    server.write("sys/rotate", &json!({})).unwrap();
+    assert_eq!(opens(&server, &new[..2]), Ok(Some(2)));
+}
+
+#[test]
+fn when_the_new_shares_were_lost_with_their_node_the_old_ones_begin_again() {
+    let (server, old) = initialised(3, 2);
+    let lost = rekeyed(&server, &old[..2], &json!({ "secret_shares": 1, "secret_threshold": 1 }));
+    assert_eq!(lost["complete"], true);
+    server.log.change_leadership();
+    server.keys.forget();
+    let far = Timestamp(START.0 + 1_000_000);
+    assert!(!tend(&server, |scope| server.keys.end_previous(scope, far)));
+    let new = rekeyed(&server, &old[1..], &json!({ "secret_shares": 2, "secret_threshold": 2 }));
+    let new = texts(&new, "keys");
+    assert_eq!(opens(&server, &new), Ok(Some(3)));
+    assert_eq!(opens(&server, &texts(&lost, "keys")).ok().flatten(), None);
+    // Whoever unseals with the new ones has them.
+    server.keys.note_used(3);
+    assert!(tend(&server, |scope| server.keys.end_previous(scope, START)));
+    assert!(opens(&server, &old[..2]).is_err());
+}
+
+#[test]
+fn with_verification_the_old_shares_hold_until_the_new_ones_are_given_back() {
+    let (server, old) = initialised(1, 1);
+    let begin = json!({ "secret_shares": 3, "secret_threshold": 2, "require_verification": true });
+    let answer = rekeyed(&server, &old, &begin);
+    let new = texts(&answer, "keys");
+    assert_eq!(
+        (&answer["complete"], &answer["verification_required"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(opens(&server, &old), Ok(Some(1)));
+    let again = json!({ "key": old[0], "nonce": answer["nonce"] });
+    let told = refusal(&server, Operation::Update, "sys/rekey/update", &again);
+    assert!(told.contains("already finished; verification must be performed"), "{told}");
+
+    let first = answer["verification_nonce"].clone();
+    let give = |index: usize, nonce: &Value| {
+        ask(
+            &server,
+            Operation::Update,
+            "sys/rekey/verify",
+            &json!({ "key": new[index], "nonce": nonce }),
+        )
+    };
+    assert_eq!(give(0, &first).unwrap()["progress"], 1);
+    assert_eq!(
+        give(0, &first).unwrap_err().to_string(),
+        "given key has already been provided during this verify operation"
+    );
+    let restarted = ask(&server, Operation::Delete, "sys/rekey/verify", &json!({})).unwrap();
+    assert_eq!((&restarted["progress"], &restarted["started"]), (&json!(0), &json!(true)));
+    let second = restarted["nonce"].clone();
+    assert_ne!(first, second);
+    assert!(give(1, &first).unwrap_err().to_string().starts_with("incorrect nonce supplied"));
+    give(1, &second).unwrap();
+    assert_eq!(opens(&server, &old), Ok(Some(1)));
+    let done = give(2, &second).unwrap();
+    assert_eq!((&done["complete"], &done["nonce"]), (&json!(true), &second));
+    assert_eq!(opens(&server, &new[..2]), Ok(Some(2)));
+    assert!(opens(&server, &old).is_err(), "the new ones are known to be kept");
+    assert_eq!(
+        refusal(&server, Operation::Read, "sys/rekey/verify", &json!({})),
+        "400 no rekey configuration found"
+    );
+}
+
+#[test]
+fn of_two_who_give_the_last_share_at_once_one_gets_the_new_ones() {
+    let (server, old) = initialised(3, 2);
+    let nonce = put(
+        &server,
+        "sys/rekey/init",
+        &json!({ "secret_shares": 1, "secret_threshold": 1 }),
+    )["nonce"]
+        .clone();
+    put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
+    let last = json!({ "key": old[1], "nonce": nonce });
+    let outcomes = server.block_on(async {
+        let both = [0, 1].map(|_| server.start(Operation::Update, "sys/rekey/update", &last, ""));
+        futures_util::future::join_all(both).await
+    });
+    let won: Vec<_> = outcomes.into_iter().filter_map(Result::ok).map(data).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(opens(&server, &texts(&won[0], "keys")), Ok(Some(2)));
+}
+
+#[test]
+fn a_rekey_that_lost_to_another_entry_runs_again_with_the_same_shares() {
+    let (server, old) = initialised(1, 1);
+    let nonce = put(
+        &server,
+        "sys/rekey/init",
+        &json!({ "secret_shares": 1, "secret_threshold": 1 }),
+    )["nonce"]
+        .clone();
+    let rotated = record(&server);
+    let barrier = server.pipeline.barrier.clone();
+    server.log.before_next_proposal(move |log| {
+        let keyring = barrier.keyring().unwrap();
+        let (_, next) = strongroom::seal::rotate(&SystemRng, START, &keyring, &rotated).unwrap();
+        let point =
+            futures_util::FutureExt::now_or_never(strongroom::log::ReplicatedLog::begin(log))
+                .unwrap()
+                .unwrap();
+        let mut txn = barrier.begin(point, START).unwrap();
+        txn.put_system(SystemKey::Keyring, next.encode());
+        let batch = txn.into_batch().unwrap().unwrap();
+        log.append(barrier.seal(batch, bytes::Bytes::new(), 0).unwrap()).unwrap();
+    });
+    let answer = put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
+    assert_eq!(opens(&server, &texts(&answer, "keys")), Ok(Some(2)));
+    assert_eq!(data(server.read("sys/key-status").unwrap())["term"], 2, "nor is the rotation lost");
+}
+
+#[test]
+fn what_another_leader_began_is_over_and_says_so() {
+    let (server, old) = initialised(3, 2);
+    let nonce = put(
+        &server,
+        "sys/rekey/init",
+        &json!({ "secret_shares": 1, "secret_threshold": 1 }),
+    )["nonce"]
+        .clone();
+    let root = put(&server, "sys/generate-root/attempt", &json!({}))["nonce"].clone();
+    put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
+    server.log.change_leadership();
+    for (path, nonce) in [("sys/rekey/update", nonce), ("sys/generate-root/update", root)] {
+        let told =
+            refusal(&server, Operation::Update, path, &json!({ "key": old[1], "nonce": nonce }));
+        assert!(told.contains("another node has become active since"), "{told}");
+    }
+    assert_eq!(opens(&server, &old[..2]), Ok(Some(1)));
+}
+
+#[test]
+fn bad_input_to_a_rekey_is_refused_and_changes_nothing() {
+    let (server, _) = initialised(3, 2);
+    let entries = server.entries();
+    let bad = |path: &str, body: Value| refusal(&server, Operation::Update, path, &body);
+    for (body, expected) in [
+        (json!({}), "invalid rekey seal configuration: shares must be at least one"),
+        (
+            json!({ "secret_shares": 2, "secret_threshold": 1 }),
+            "invalid rekey seal configuration: threshold must be greater than one for multiple shares",
+        ),
+        (
+            json!({ "secret_shares": 256, "secret_threshold": 3 }),
+            "invalid rekey seal configuration: shares must be less than 256",
+        ),
+        (
+            json!({ "secret_shares": 1, "secret_threshold": 1, "backup": true }),
+            "cannot request a backup of the new keys without providing PGP keys for encryption",
+        ),
+        (
+            json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["a", "b"] }),
+            "incorrect number of PGP keys for rekey",
+        ),
+        (
+            json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["a"] }),
+            "invalid rekey seal configuration: pgp_keys[0]: error decoding given PGP key: it is not base64",
+        ),
+        (
+            json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["YWJj"] }),
+            "invalid rekey seal configuration: pgp_keys[0]: error parsing given PGP key: it is no OpenPGP public key",
+        ),
+        (
+            json!({ "secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["keybase:x"] }),
+            "invalid rekey seal configuration: pgp_keys[0]: `keybase:` names are not looked up",
+        ),
+        (json!({ "secret_shares": "x" }), "Field validation failed"),
+    ] {
+        let told = bad("sys/rekey/init", body.clone());
+        assert!(told.starts_with(&format!("400 {expected}")), "{body}: {told}");
+    }
+    assert_eq!(server.entries(), entries);
+}
+
+#[test]
+fn bad_shares_for_a_rekey_are_refused_and_change_nothing() {
+    let (server, old) = initialised(3, 2);
+    let entries = server.entries();
+    let bad = |path: &str, body: Value| refusal(&server, Operation::Update, path, &body);
+    assert!(
+        bad("sys/rekey/update", json!({ "key": old[0], "nonce": "x" }))
+            .contains("no rekey in progress")
+    );
+    let begin = json!({ "secret_shares": 1, "secret_threshold": 1 });
+    let nonce = put(&server, "sys/rekey/init", &begin)["nonce"].clone();
+    assert_eq!(bad("sys/rekey/init", begin), "400 rekey already in progress");
+    for (body, expected) in [
+        (json!({ "nonce": nonce }), "'key' must be specified in request body as JSON"),
+        (json!({ "key": "", "nonce": nonce }), "'key' must be specified in request body as JSON"),
+        (json!({ "key": "zz!", "nonce": nonce }), "'key' must be a valid hex or base64 string"),
+        (
+            json!({ "key": "abcd", "nonce": nonce }),
+            "invalid key: key is shorter than minimum 33 bytes",
+        ),
+        (json!({ "key": old[0], "nonce": "x" }), "incorrect nonce supplied"),
+        (json!({ "key": old[0] }), "incorrect nonce supplied"),
+    ] {
+        let told = bad("sys/rekey/update", body.clone());
+        assert!(told.starts_with(&format!("400 {expected}")), "{body}: {told}");
+    }
+    put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
+    let mut wrong = old[1].clone();
+    wrong.replace_range(..2, if wrong.starts_with("00") { "01" } else { "00" });
+    let told = bad("sys/rekey/update", json!({ "key": wrong, "nonce": nonce }));
+    assert!(told.starts_with("400 invalid key: the shares do not open"), "{told}");
+    assert_eq!(ask(&server, Operation::Read, "sys/rekey/init", &json!({})).unwrap()["progress"], 0);
+    let told = refusal(&server, Operation::Delete, "sys/rekey/init", &json!({ "nonce": "x" }));
+    assert!(told.starts_with("400 incorrect nonce"), "{told}");
+    assert_eq!(
+        refusal(&server, Operation::Delete, "sys/rekey/init", &json!({ "nonce": nonce })),
+        "204"
+    );
+    assert_eq!(refusal(&server, Operation::Delete, "sys/rekey/init", &json!({})), "204");
+    assert_eq!(server.entries(), entries);
+    assert!(
+        bad("sys/rekey-recovery-key/init", json!({ "secret_shares": 1, "secret_threshold": 1 }))
+            .contains("recovery rekeying not supported")
+    );
+    assert!(
+        line(server.write("sys/rotate/root", &json!({})))
+            .starts_with("400 the root key is wrapped by")
+    );
+}
+
+#[test]
+fn a_root_token_comes_from_shares_and_is_read_with_the_password() {
+    let (server, shares) = initialised(3, 2);
+    let begun = put(&server, "sys/generate-root/attempt", &json!({}));
+    let otp = begun["otp"].as_str().unwrap().to_owned();
+    assert_eq!((otp.len(), &begun["otp_length"], &begun["required"]), (28, &json!(28), &json!(2)));
+    let read = ask(&server, Operation::Read, "sys/generate-root/attempt", &json!({})).unwrap();
+    assert_eq!(read["otp"], "", "told once");
+    let again = refusal(&server, Operation::Update, "sys/generate-root/attempt", &json!({}));
+    assert_eq!(again, "400 root generation already in progress");
+    let give = |share: &str| {
+        put(&server, "sys/generate-root/update", &json!({ "key": share, "nonce": begun["nonce"] }))
+    };
+    let status = give(&shares[2]);
+    assert_eq!((&status["progress"], &status["complete"]), (&json!(1), &json!(false)));
+    let done = give(&shares[0]);
+    assert_eq!((&done["progress"], &done["complete"]), (&json!(2), &json!(true)));
+    assert_eq!(done["encoded_token"], done["encoded_root_token"]);
+    let encoded = STANDARD_NO_PAD.decode(done["encoded_token"].as_str().unwrap()).unwrap();
+    let token: Vec<u8> = encoded.iter().zip(otp.bytes()).map(|(byte, pad)| byte ^ pad).collect();
+    let token = String::from_utf8(token).unwrap();
+    assert!(token.starts_with("hvs."), "{token}");
+    let own =
+        data(server.send(Operation::Read, "auth/token/lookup-self", &json!({}), &token).unwrap());
+    assert_eq!(
+        (&own["policies"], &own["display_name"], &own["ttl"]),
+        (&json!(["root"]), &json!("root"), &json!(0))
+    );
+    let told = refusal(
+        &server,
+        Operation::Update,
+        "sys/generate-root/update",
+        &json!({ "key": shares[0], "nonce": begun["nonce"] }),
+    );
+    assert!(told.contains("no root generation in progress"), "{told}");
+}
+
+#[test]
+fn of_two_who_give_the_last_share_at_once_one_gets_the_token() {
+    let (server, shares) = initialised(1, 1);
+    let nonce = put(&server, "sys/generate-root/attempt", &json!({}))["nonce"].clone();
+    let last = json!({ "key": shares[0], "nonce": nonce });
+    let outcomes = server.block_on(async {
+        let all =
+            [0; 8].map(|_| server.start(Operation::Update, "sys/generate-root/update", &last, ""));
+        futures_util::future::join_all(all).await
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+}
+
+#[test]
+fn bad_input_to_a_root_generation_is_refused_and_changes_nothing() {
+    let (server, shares) = initialised(1, 1);
+    let entries = server.entries();
+    for (path, body, expected) in [
+        ("attempt", json!({ "otp": "abc" }), "400 OTP string has incorrect length"),
+        (
+            "attempt",
+            json!({ "pgp_key": "YWJj" }),
+            "400 error parsing PGP key: error parsing given PGP key: it is no",
+        ),
+        ("attempt", json!({ "pgp_key": "keybase:a" }), "400 error parsing PGP key: `keybase:`"),
+        ("update", json!({}), "400 'key' must be specified"),
+        ("update", json!({ "key": "zz!" }), "400 'key' must be a valid hex"),
+        ("update", json!({ "key": shares[0], "nonce": "x" }), "400 no root generation in progress"),
+    ] {
+        let told = refusal(&server, Operation::Update, &format!("sys/generate-root/{path}"), &body);
+        assert!(told.starts_with(expected), "{path} {body}: {told}");
+    }
+    let otp = "abcdefghijklmnopqrstuvwxyz01";
+    let begun = put(&server, "sys/generate-root/attempt", &json!({ "otp": otp }));
+    assert_eq!(begun["otp"], "");
+    for (body, expected) in [
+        (json!({ "key": shares[0], "nonce": "x" }), "400 incorrect nonce supplied"),
+        (
+            json!({ "key": "ab".repeat(32), "nonce": begun["nonce"] }),
+            "400 invalid key: the shares do not open",
+        ),
+        (json!({ "key": "abcd", "nonce": begun["nonce"] }), "400 invalid key: key is shorter"),
+    ] {
+        let told = refusal(&server, Operation::Update, "sys/generate-root/update", &body);
+        assert!(told.starts_with(expected), "{body}: {told}");
+    }
+    let told =
+        refusal(&server, Operation::Delete, "sys/generate-root/attempt", &json!({ "nonce": "x" }));
+    assert!(told.starts_with("400 incorrect nonce"), "{told}");
+    assert_eq!(refusal(&server, Operation::Delete, "sys/generate-root/attempt", &json!({})), "204");
+    assert_eq!(server.entries(), entries);
+}
+
+#[test]
+fn names_of_openbao_need_a_token_and_answer_in_an_envelope() {
+    let (server, shares) = initialised(1, 1);
+    for path in ["sys/rotate/root/init", "sys/generate-root-token/attempt"] {
+        assert_eq!(line(server.send(Operation::Read, path, &json!({}), "")), "403", "{path}");
+        assert_eq!(data(server.read(path).unwrap())["started"], false);
+    }
+    let begin = json!({ "secret_shares": 1, "secret_threshold": 1 });
+    let begun = data(server.write("sys/rotate/root/init", &begin).unwrap());
+    let give = json!({ "key": shares[0], "nonce": begun["nonce"] });
+    let done = data(server.write("sys/rotate/root/update", &give).unwrap());
+    assert_eq!(opens(&server, &texts(&done, "keys")), Ok(Some(2)));
+    assert_eq!(line(server.read("sys/rotate/root/backup")), "400 no backed-up keys found");
+}
