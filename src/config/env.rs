@@ -71,6 +71,8 @@ variables! {
     LOG_FORMAT Server "Overrides `log_format`.",
     UI Server "Overrides `ui`.",
     DISABLE_MLOCK Server "Overrides `disable_mlock`.",
+    TRANSIT_SEAL_KEY_NAME Server "Overrides `key_name` of `seal \"transit\"`.",
+    TRANSIT_SEAL_MOUNT_PATH Server "Overrides `mount_path` of `seal \"transit\"`.",
     REPORTED_VERSION Server "Overrides `reported_version`, also that of `server -dev`.",
     DEV_ROOT_TOKEN_ID Server "Root token of `server -dev`.",
     DEV_LISTEN_ADDRESS Server "Address that `server -dev` listens on, instead of 127.0.0.1:8200.",

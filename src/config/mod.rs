@@ -12,6 +12,7 @@ pub mod sockaddr;
 mod docs;
 mod listener;
 mod problem;
+mod seal;
 mod settings;
 mod stanza;
 mod storage;
@@ -32,7 +33,8 @@ pub use listener::{
     UnixListener,
 };
 pub use problem::{ConfigErrors, Place, Problem, Warning};
-pub use settings::{LogFormat, LogLevel, Seal, Settings};
+pub use seal::{Seal, StaticSeal, TransitSeal};
+pub use settings::{LogFormat, LogLevel, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;

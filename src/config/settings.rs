@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::Listener;
-use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
+use super::seal::Seal;
+use super::stanza::{Body, Check, Reader, more_than_zero, stanza};
 use super::storage::Storage;
 use super::telemetry::Telemetry;
 use super::value::{ClusterEndpoint, Endpoint, Size, Version, choice};
@@ -16,8 +17,8 @@ stanza! {
         pub storage: Storage,
         /// Where clients connect; at least one.
         pub listener: Vec<Listener>,
-        /// What guards the root key.
-        pub seal: Seal,
+        /// What guards the root key and opens it by itself; shares that people hold if not set.
+        pub seal: Vec<Seal>,
         /// Which metrics are kept and how they are named.
         pub telemetry: Telemetry,
         /// Where clients and other nodes reach this one; made of the first TCP listener if not set.
@@ -119,37 +120,6 @@ choice! {
         Standard = "standard",
         /// An object a line.
         Json = "json",
-    }
-}
-
-/// What guards the root key. There is one kind: shares of it (Shamir), which operators hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seal {
-    Shamir,
-}
-
-impl Setting for Seal {
-    fn kind() -> String {
-        "a block `seal \"shamir\"`".to_owned()
-    }
-
-    /// Another seal stops the start, unless it is `disabled`: ignored, it would leave an operator
-    /// waiting for a node that never opens by itself.
-    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        let before = reader.problems.len();
-        for block in labelled(found, reader) {
-            let disabled = Found::of("disabled", block.body.entries);
-            let disabled = !disabled.entries.is_empty() && bool::read(&disabled, reader)?;
-            if block.label != "shamir" && !disabled {
-                let text = format!("`seal` must be \"shamir\", found {:?}", block.label);
-                reader.problem(&block.body.place, text);
-            }
-        }
-        (reader.problems.len() == before).then_some(Self::Shamir)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::Shamir)
     }
 }
 

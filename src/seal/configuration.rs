@@ -136,6 +136,12 @@ impl SealConfiguration {
         Self { kind, division, generation: self.generation.saturating_add(1), recovery }
     }
 
+    /// For another set of seals; the recovery key stays.
+    #[must_use]
+    pub fn rewrapped(&self, kind: SealKind) -> Self {
+        Self { kind, generation: self.generation.saturating_add(1), ..*self }
+    }
+
     /// With another recovery key.
     #[must_use]
     pub fn with_recovery(&self, division: Division) -> Self {

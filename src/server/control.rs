@@ -1,5 +1,6 @@
 //! What a node is asked about itself: initialise, unseal, seal, health.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -7,23 +8,24 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
-use super::joining::{JoinTarget, Pending, parse_share};
-use super::removal::REMOVED;
+use super::joining::{JoinTarget, Pending};
+use super::migration::Migration;
 use super::replicated::Replicated;
+use super::seals::{Wrapper, backends};
+use super::unsealing::{Shares, Way};
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
+use crate::kms::Seals;
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
-use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
-use crate::record::{Applied, SystemKey};
+use crate::record::SystemKey;
 use crate::request::Error;
 use crate::rng::Rng;
-use crate::seal::{self, KeyringRecord, SealConfiguration, SealKind, Share};
+use crate::seal::{Division, KeyringRecord, SealConfiguration, SealKind};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner, Keys,
-    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, SharesOnly, Unseal,
-    write_first_records,
+    Admitted, Answer, BackendStatus, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken,
+    Joiner, Keys, LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, Unseal,
 };
 
 /// How a node is known to others.
@@ -56,7 +58,11 @@ pub struct Control {
     identity: Identity,
     rng: Arc<dyn Rng>,
     /// Shares given so far. Never leaves this node's memory.
-    shares: std::sync::Mutex<seal::Unseal>,
+    pub(super) shares: Shares,
+    pub(super) seals: Arc<Seals>,
+    /// A move to another seal that awaits this node's leadership.
+    pub(super) migration: std::sync::Mutex<Option<Migration>>,
+    was_open: AtomicBool,
     /// A cluster that this node has asked to join.
     pub(super) pending: std::sync::Mutex<Option<Pending>>,
     /// Of two that initialise at once, one waits.
@@ -74,11 +80,15 @@ impl Control {
         consensus: Arc<dyn Consensus>,
         identity: Identity,
         rng: Arc<dyn Rng>,
+        seals: Arc<Seals>,
     ) -> Self {
         let log = consensus.clone().log();
-        let keys = Keys::new(barrier.clone(), Arc::new(SharesOnly));
+        let keys = Keys::new(barrier.clone(), Arc::new(Wrapper(seals.clone())));
         Self {
             keys,
+            seals,
+            migration: std::sync::Mutex::default(),
+            was_open: AtomicBool::new(false),
             barrier,
             clock,
             consensus,
@@ -95,84 +105,6 @@ impl Control {
 
     pub fn identity(&self) -> &Identity {
         &self.identity
-    }
-
-    /// With the keyring, and a root token of the caller's choice: `-dev`.
-    ///
-    /// # Errors
-    /// As [`NodeControl::init`].
-    pub async fn initialise(
-        &self,
-        init: Init,
-        root_token: Option<Secret<String>>,
-    ) -> Result<InitReply, Error> {
-        let _one_at_a_time = self.initialising.lock().await;
-        let configuration = SealConfiguration::new(init.shares.into(), init.threshold.into())
-            .map_err(|error| Error::BadRequest(error.to_string()))?;
-        if self.cluster()?.is_some() {
-            return Err(Error::bad_request(ALREADY));
-        }
-        if self.is_removed() {
-            return Err(Error::bad_request(REMOVED));
-        }
-        if self.identity.joins_by_token {
-            return Err(Error::bad_request(
-                "this node is to join with the token in `join_token_file`: unset it to make a \
-                 cluster of this node",
-            ));
-        }
-        if self.shares_so_far().2.is_some() {
-            return Err(Error::bad_request("this node is to join a cluster: unseal it instead"));
-        }
-        for target in &self.identity.retry_join {
-            if target.is_initialized().await {
-                return Err(Error::BadRequest(format!(
-                    "{} is initialised, and this node is to join it: unseal this node instead",
-                    target.api_address
-                )));
-            }
-        }
-        let cluster = self.new_cluster();
-        let founded = self.consensus.initialize(&cluster.id).await?;
-        let made = seal::initialise(self.rng.as_ref(), self.clock.now(), &configuration);
-        // A barrier of its own: the node itself stays sealed until it is given shares.
-        let barrier = Barrier::new(self.rng.clone());
-        barrier.open(Arc::new(made.keyring));
-        let point = self.log.begin().await.map_err(unavailable)?;
-        let mut txn = barrier.begin(point, self.clock.now())?;
-        if txn.system(SystemKey::Cluster)?.is_some() {
-            return Err(Error::bad_request(ALREADY));
-        }
-        let root_token = write_first_records(&mut txn, self.rng.as_ref(), root_token)?;
-        if let Some(founded) = founded {
-            let key = AuthorityKey { key: founded.authority_key.expose().clone() };
-            txn.scope(ROOT_NAMESPACE).put("core/cluster/authority", &key)?;
-            txn.put_system(SystemKey::CaCertificates, founded.certificates);
-        }
-        txn.put_system(SystemKey::Cluster, cluster.encode_to_vec().into());
-        for (key, record) in made.records {
-            txn.put_system(key, record);
-        }
-        let batch = txn.into_batch()?.ok_or_else(|| Error::internal("nothing to initialise"))?;
-        let entry = barrier.seal(batch, Bytes::new(), 0)?;
-        match self.log.propose(entry).await.map_err(unavailable)? {
-            Applied::Committed => {}
-            Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::NotActive),
-        }
-        let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
-        let shares = made.shares.iter().map(text);
-        Ok(InitReply { shares: shares.collect(), root_token })
-    }
-
-    fn new_cluster(&self) -> wire::Cluster {
-        let rng = self.rng.as_ref();
-        let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = match self.identity.cluster_name.as_str() {
-            "" => format!("strongroom-cluster-{digits}"),
-            name => name.to_owned(),
-        };
-        wire::Cluster { version: CLUSTER_VERSION, id: rng.uuid(), name }
     }
 
     /// `None` before `sys/init`.
@@ -210,41 +142,18 @@ impl Control {
         self.consensus.replicated().is_some_and(Replicated::is_removed)
     }
 
-    async fn take_share(&self, share: &Secret<String>) -> Result<(), Error> {
-        if self.is_removed() {
-            return Err(Error::Unavailable(REMOVED.into()));
-        }
-        let share = parse_share(share)?;
-        match (self.seal_configuration()?, self.keyring_record()?) {
-            (Some(configuration), Some(record)) => {
-                if let Some((keyring, generation)) =
-                    self.add_share(share, &configuration, &record)?
-                {
-                    self.open(Arc::new(keyring));
-                    if generation == record.generation() {
-                        self.keys.note_used(generation);
-                    }
-                }
-                Ok(())
-            }
-            _ => self.join_with(share).await,
-        }
+    /// Whether a seal that opens by itself may not: this node was open, and whoever or whatever
+    /// sealed it had a reason. `sys/unseal` or a restart opens it.
+    pub(super) fn stays_sealed(&self) -> bool {
+        self.was_open.load(Ordering::Relaxed)
     }
 
-    fn add_share(
-        &self,
-        share: Share,
-        configuration: &SealConfiguration,
-        record: &KeyringRecord,
-    ) -> Result<Option<(Keyring, u64)>, Error> {
-        let bad = |error: String| Error::BadRequest(error);
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        shares
-            .add(self.rng.as_ref(), configuration, record, share)
-            .map_err(|error| bad(error.to_string()))
+    pub(super) fn shared_rng(&self) -> Arc<dyn Rng> {
+        self.rng.clone()
     }
 
     pub(super) fn open(&self, keyring: Arc<Keyring>) {
+        self.was_open.store(true, Ordering::Relaxed);
         self.barrier.open(keyring);
         self.consensus.set_unsealed(true);
         tracing::info!("unsealed");
@@ -263,7 +172,7 @@ impl Control {
     }
 
     /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
-    fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
+    pub(super) fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pending) = pending.as_ref() {
             let collector = &pending.collector;
@@ -291,20 +200,33 @@ impl Control {
         let configuration = self.seal_configuration()?.or(pending);
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
+        let kind = match (configuration, self.seals.kind()) {
+            (Some(stored), _) => stored.kind(),
+            (None, Some(kind)) => kind,
+            (None, None) => SealKind::Shamir,
+        };
+        // As in Vault: those that people hold.
+        let division = configuration.and_then(|stored| match stored.kind().opens_itself() {
+            true => stored.recovery().map(|recovery| recovery.division),
+            false => Some(stored.division()),
+        });
+        let way = configuration.filter(|_| sealed && pending.is_none());
+        let way = way.map(|stored| self.way(&stored));
         Ok(SealStatus {
-            kind: configuration.map_or(SealKind::Shamir, |seal| seal.kind()).name().into(),
+            kind: kind.name().into(),
             initialized: configuration.is_some(),
             sealed,
-            t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
-            n: configuration.as_ref().map_or(0, SealConfiguration::shares),
+            t: division.map_or(0, Division::threshold),
+            n: division.map_or(0, Division::shares),
             progress,
             nonce,
             version: self.identity.version.clone(),
             build_date: BUILD_DATE.into(),
-            migration: false,
+            migration: matches!(way, Some(Way::ToSeals | Way::ToShares)),
             cluster_name: cluster.as_ref().map(|cluster| cluster.name.clone()),
             cluster_id: cluster.map(|cluster| cluster.id),
-            recovery_seal: false,
+            recovery_seal: kind.opens_itself(),
+            recovery_seal_type: kind.opens_itself().then(|| SealKind::Shamir.name().to_owned()),
             removed_from_cluster: self.is_removed(),
             storage_type: self.consensus.storage_type().into(),
             strongroom_version: env!("CARGO_PKG_VERSION").into(),
@@ -326,6 +248,10 @@ impl NodeControl for Control {
         Box::pin(self.initialise(init, None))
     }
 
+    fn seal_backends(&self) -> BoxFuture<'_, Vec<BackendStatus>> {
+        Box::pin(backends(&self.seals))
+    }
+
     fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -343,9 +269,12 @@ impl NodeControl for Control {
             match unseal {
                 Unseal::Reset => self.forget_shares(),
                 Unseal::Share(share) if self.barrier.is_sealed() => {
-                    self.take_share(&share).await?;
+                    self.take_share(&share, false).await?;
                 }
-                Unseal::Share(_) => {}
+                Unseal::Migrate(share) if self.barrier.is_sealed() => {
+                    self.take_share(&share, true).await?;
+                }
+                Unseal::Share(_) | Unseal::Migrate(_) => {}
             }
             self.status()
         })
@@ -538,7 +467,7 @@ fn url_of(cluster_address: &str) -> String {
     format!("https://{cluster_address}")
 }
 
-fn unavailable(error: LogError) -> Error {
+pub(super) fn unavailable(error: LogError) -> Error {
     match error {
         LogError::NotLeader | LogError::Unknown => {
             Error::Unavailable("no node leads yet: try again".into())
@@ -547,10 +476,10 @@ fn unavailable(error: LogError) -> Error {
     }
 }
 
-const ALREADY: &str = "Vault is already initialized";
+pub(super) const ALREADY: &str = "Vault is already initialized";
 
 /// Of [`wire::Cluster`].
-const CLUSTER_VERSION: u32 = 1;
+pub(super) const CLUSTER_VERSION: u32 = 1;
 
 /// As Vault tells it; the program is built reproducibly, so it is that of the release.
 const BUILD_DATE: &str = "2026-11-24T00:00:00Z";

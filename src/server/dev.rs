@@ -63,11 +63,12 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         clock: Arc::new(SystemClock),
         identity,
         rng: rng.clone(),
+        seals: Arc::default(),
         ttl: TtlLimits::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;
-    let init = Init { shares: 1, threshold: 1 };
+    let init = Init { secret_shares: 1, secret_threshold: 1, ..Init::default() };
     let made = node.control.initialise(init, dev.root_token).await?;
     let share = made.shares.into_iter().next().ok_or("no share was made")?;
     let unseal = Unseal::Share(Secret::new(share.hex.expose().clone()));

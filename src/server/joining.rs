@@ -15,7 +15,7 @@ use super::control::Control;
 use super::removal::REMOVED;
 use super::replicated::Replicated;
 use crate::client::{Address, Client, Config, Request, Tls};
-use crate::crypto::equal;
+use crate::crypto::{LockedKey, equal};
 use crate::request::Error;
 use crate::seal::{self, Added, KeyringRecord, SealConfiguration, Share, ShareCollector};
 use crate::secret::Secret;
@@ -104,6 +104,11 @@ impl Control {
         let record =
             KeyringRecord::decode(&decoded(&challenge.root_key)?).map_err(Error::internal)?;
         let collector = ShareCollector::default();
+        if configuration.kind().opens_itself() {
+            let root_key = self.root_key_by_seals(&record).await?;
+            let asked = Pending { target, challenge, configuration, record, collector };
+            return self.answer_challenge(&asked, &root_key).await;
+        }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         // Shares typed so far stay good while they are for the same key.
         let collector = match pending.take() {
@@ -134,7 +139,12 @@ impl Control {
         let Some((asked, shares)) = complete else {
             return Ok(());
         };
-        let joined = self.answer_challenge(&asked, &shares).await;
+        let root_key = seal::open_root_key(&asked.record, &shares)
+            .map_err(|error| Error::BadRequest(error.to_string()));
+        let joined = match root_key {
+            Ok(root_key) => self.answer_challenge(&asked, &root_key).await,
+            Err(error) => Err(error),
+        };
         if joined.is_err() {
             // What was asked is still good: shares can be typed again.
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,13 +154,13 @@ impl Control {
         self.open_when_arrived(&shares).await
     }
 
-    async fn answer_challenge(&self, asked: &Pending, shares: &[Share]) -> Result<(), Error> {
+    async fn answer_challenge(&self, asked: &Pending, root_key: &LockedKey) -> Result<(), Error> {
         let node = self.consensus.replicated().ok_or(Error::NotActive)?;
-        let Pending { target, challenge, record, .. } = asked;
+        let Pending { target, challenge, .. } = asked;
         let id = node.raft().id();
         let context = context(&challenge.cluster_id, id, challenge.expires);
         let sealed = decoded(&challenge.challenge)?;
-        let key = seal::open_challenge(record, shares, &context, &sealed)
+        let key = seal::open_challenge_with(root_key, &context, &sealed)
             .map_err(|error| Error::BadRequest(error.to_string()))?;
         let identity = node.cluster().identity();
         let request = identity.request().map_err(Error::internal)?;

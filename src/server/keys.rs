@@ -17,15 +17,22 @@ use crate::txn::{Scope, Txn};
 /// Runs until dropped.
 pub async fn tend_keys(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut looked: Option<Instant> = None;
+    let mut settled: Option<Instant> = None;
     loop {
         tokio::time::sleep(PAUSE).await;
         if control.consensus.role() != Role::Active || control.barrier.is_sealed() {
             control.keys().forget();
-            looked = None;
+            (looked, settled) = (None, None);
             continue;
         }
         if let Err(error) = end_old_shares(&control, &pipeline).await {
             tracing::warn!(%error, "the shares of before a rekey end later");
+        }
+        if settled.is_none_or(|settled| settled.elapsed() >= SETTLE_PAUSE) {
+            settled = Some(Instant::now());
+            if let Err(error) = control.settle_seal(&pipeline).await {
+                tracing::warn!(%error, "the seal stays as it is for now");
+            }
         }
         if looked.is_none_or(|looked| looked.elapsed() >= LOOK_PAUSE) {
             looked = Some(Instant::now());
@@ -75,6 +82,9 @@ async fn look(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
 fn scope(txn: &mut Txn) -> Scope<'_> {
     txn.scope("root/sys/").within(ROOT_NAMESPACE)
 }
+
+/// How soon a move to another seal is tried again.
+const SETTLE_PAUSE: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_secs(1);
 

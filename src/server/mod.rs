@@ -5,19 +5,23 @@ mod certificates;
 mod consensus;
 mod control;
 mod dev;
+mod initialise;
 mod joining;
 mod keys;
+mod migration;
 mod observer;
 mod removal;
 mod renewal;
 mod replicated;
 mod running;
+mod seals;
 mod service;
 mod settings;
 mod signals;
 mod start;
 mod tasks;
 mod tokens;
+mod unsealing;
 mod workers;
 
 pub use certificates::CertificateWatch;
@@ -30,12 +34,14 @@ pub use removal::watch_removal;
 pub use renewal::{Renewal, renew_certificate};
 pub use replicated::{Replicated, Replication};
 pub use running::{Doors, Running};
+pub use seals::open_seals;
 pub use service::{Entrance, Service};
 pub use settings::{NodeHeaders, listener_settings, with_port};
 pub use signals::{Signals, Told};
 pub use start::start;
 pub use tasks::Tasks;
 pub use tokens::join_with_file;
+pub use unsealing::unseal_by_seals;
 pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
@@ -46,6 +52,7 @@ use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::engines;
 use crate::framework::{Mount, Overlap, TtlLimits};
+use crate::kms::Seals;
 use crate::mount::{MountEntry, Table};
 use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
@@ -60,6 +67,8 @@ pub struct Parts {
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
     pub rng: Arc<dyn Rng>,
+    /// Those of the configuration that open by themselves.
+    pub seals: Arc<Seals>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -76,13 +85,14 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
+        let Parts { barrier, clock, consensus, identity, rng, seals, ttl, value_bytes_max } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
             rng.clone(),
+            seals,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();

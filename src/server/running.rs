@@ -10,7 +10,7 @@ use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
     CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
-    run_workers, tend_keys, watch_removal,
+    run_workers, tend_keys, unseal_by_seals, watch_removal,
 };
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
@@ -70,6 +70,7 @@ impl Running {
         });
         tasks.spawn("certificates", CertificateWatch::new(tls).run());
         tasks.spawn("renewal", renew_certificate(node.service.clone()));
+        tasks.spawn("seals", unseal_by_seals(node.control.clone()));
         tasks.spawn("keys", tend_keys(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("removal", watch_removal(node.control.clone()));
         entrance.open(node.service.clone());

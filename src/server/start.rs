@@ -7,12 +7,15 @@ use super::control::Identity;
 use super::joining::JoinTarget;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
+use super::seals::open_seals;
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
 use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage};
+use crate::config::{
+    Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage, env,
+};
 use crate::framework::TtlLimits;
 use crate::pipeline::VALUE_BYTES_MAX;
 use crate::raft::{Options, Profile, Timing};
@@ -85,7 +88,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
         Storage::Inmem(_) => VALUE_BYTES_MAX,
     };
-    let parts = Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
+    let seals = Arc::new(open_seals(&config.settings.seal, &env::process)?);
+    let parts = Parts { barrier, clock, consensus, identity, rng, seals, ttl, value_bytes_max };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);

@@ -1,7 +1,10 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::keys::Keys;
+use super::keys::{Keys, hex};
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
+use crate::crypto::PgpKey;
 use crate::log::BoxFuture;
 use crate::request::Error;
 use crate::secret::Secret;
@@ -16,6 +19,9 @@ pub trait NodeControl: Send + Sync {
     fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>>;
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// Asks each seal of this node's configuration whether it answers.
+    fn seal_backends(&self) -> BoxFuture<'_, Vec<BackendStatus>>;
 
     /// What people have given for a rekey or a root token, and what is counted.
     fn keys(&self) -> &Keys;
@@ -77,16 +83,32 @@ pub trait NodeControl: Send + Sync {
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
 }
 
-/// `sys/init`, once its parameters are read.
-#[derive(Clone, Copy, Debug)]
+/// `sys/init`, once its parameters are read. What fits depends on the node's seals.
+#[derive(Default)]
 pub struct Init {
-    pub shares: u8,
-    pub threshold: u8,
+    pub secret_shares: i64,
+    pub secret_threshold: i64,
+    pub recovery_shares: i64,
+    pub recovery_threshold: i64,
+    pub stored_shares: i64,
+    pub pgp_keys: Vec<PgpKey>,
+    pub recovery_pgp_keys: Vec<PgpKey>,
+    pub root_token_pgp_key: Option<PgpKey>,
 }
 
 pub struct InitReply {
     pub shares: Vec<ShareText>,
+    /// The shares are of the recovery key, and the cluster opens by itself.
+    pub is_recovery: bool,
     pub root_token: Secret<String>,
+    pub root_token_text: RootTokenText,
+}
+
+/// How the root token is told.
+pub enum RootTokenText {
+    Plain,
+    /// As a message for whose key was given.
+    Pgp(Vec<u8>),
 }
 
 /// One share, in both spellings that Vault gives out.
@@ -95,9 +117,18 @@ pub struct ShareText {
     pub base64: Secret<String>,
 }
 
+impl ShareText {
+    /// A share that was encrypted for PGP.
+    pub fn of_message(message: &[u8]) -> Self {
+        Self { hex: Secret::new(hex(message)), base64: Secret::new(STANDARD.encode(message)) }
+    }
+}
+
 pub enum Unseal {
     /// In hexadecimal or base64, as it was typed.
     Share(Secret<String>),
+    /// The same, to move to the seal of this node's configuration.
+    Migrate(Secret<String>),
     Reset,
 }
 
@@ -123,12 +154,25 @@ pub struct SealStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
     pub recovery_seal: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_seal_type: Option<String>,
     /// Taken out of its cluster, and may not come back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub removed_from_cluster: bool,
     pub storage_type: String,
     /// This program's own version, beside the Vault version that clients read.
     pub strongroom_version: String,
+}
+
+/// One seal, as `sys/seal-backend-status` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackendStatus {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub healthy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// As `sys/health` answers.

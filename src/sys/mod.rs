@@ -15,7 +15,8 @@ mod tuning;
 mod ui;
 
 pub use control::{
-    HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+    BackendStatus, HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, RootTokenText,
+    SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use keys::{Keys, RecoveryRecord, SealWrapper, SharesOnly};

@@ -1,11 +1,15 @@
 //! What a node answers for itself: `init`, `seal-status`, `unseal`, `seal`, `health`, `leader`,
 //! `step-down`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Init, Node, Unseal};
+use super::{Init, Node, RootTokenText, Unseal};
+use crate::clock::Timestamp;
+use crate::crypto::PgpKey;
 use crate::framework::{Call, NoParams, Route};
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
@@ -17,6 +21,10 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .read(read_init)
             .write(write_init),
         Route::new("seal-status", "Whether this node is sealed.").local().read(seal_status),
+        Route::new("seal-backend-status", "Whether the seals of this node answer.")
+            .on_this_node()
+            .acts_outside()
+            .read(seal_backends),
         Route::new("unseal", "Give this node one share of the key.").local().write(unseal),
         Route::new("seal", "Seal this node.").sudo().on_this_node().acts_outside().write(seal),
         Route::new("health", "Whether this node is up, for load balancers.")
@@ -66,43 +74,58 @@ struct WriteInit {
 }
 
 async fn write_init(call: &mut Call<'_, Node>, input: WriteInit) -> Result<Reply, Error> {
-    let init = input.validate()?;
+    let init = input.parse(call.now)?;
     let made = call.state.init(init).await?;
     let keys: Vec<&str> = made.shares.iter().map(|share| share.hex.expose().as_str()).collect();
     let keys_base64: Vec<&str> =
         made.shares.iter().map(|share| share.base64.expose().as_str()).collect();
-    let root_token = made.root_token.expose();
+    let root_token = match &made.root_token_text {
+        RootTokenText::Plain => made.root_token.expose().clone(),
+        RootTokenText::Pgp(message) => STANDARD.encode(message),
+    };
+    if made.is_recovery {
+        return Reply::bare(&json!({
+            "keys": [],
+            "keys_base64": [],
+            "recovery_keys": keys,
+            "recovery_keys_base64": keys_base64,
+            "root_token": root_token,
+        }));
+    }
     Reply::bare(&json!({ "keys": keys, "keys_base64": keys_base64, "root_token": root_token }))
 }
 
 impl WriteInit {
-    fn validate(&self) -> Result<Init, Error> {
-        if self.recovery_shares > 0 || self.recovery_threshold > 0 || self.stored_shares > 0 {
-            return Err(Error::bad_request(
-                "recovery and stored shares belong to auto-unseal: this cluster's seal is shamir",
-            ));
-        }
-        if !self.pgp_keys.is_empty()
-            || !self.recovery_pgp_keys.is_empty()
-            || !self.root_token_pgp_key.is_empty()
-        {
-            return Err(Error::bad_request("PGP encryption of shares is not supported yet"));
-        }
-        let fits = |number: i64| u8::try_from(number).ok().filter(|number| *number > 0);
-        let shares = fits(self.secret_shares)
-            .ok_or_else(|| Error::bad_request("secret_shares must be from 1 to 255"))?;
-        let threshold = fits(self.secret_threshold)
-            .ok_or_else(|| Error::bad_request("secret_threshold must be from 1 to 255"))?;
-        if threshold > shares {
-            return Err(Error::bad_request("secret_threshold must be at most secret_shares"));
-        }
-        if threshold == 1 && shares > 1 {
-            return Err(Error::bad_request(
-                "secret_threshold must be at least 2 where there is more than one share",
-            ));
-        }
-        Ok(Init { shares, threshold })
+    fn parse(&self, now: Timestamp) -> Result<Init, Error> {
+        let key = |field: &str, text: &String| {
+            PgpKey::parse(text, now.seconds())
+                .map_err(|error| Error::BadRequest(format!("`{field}`: {error}")))
+        };
+        let keys = |field: &str, texts: &Vec<String>| {
+            texts.iter().map(|text| key(field, text)).collect::<Result<Vec<_>, _>>()
+        };
+        let root_token_pgp_key = match &self.root_token_pgp_key {
+            text if text.is_empty() => None,
+            text => Some(key("root_token_pgp_key", text)?),
+        };
+        Ok(Init {
+            secret_shares: self.secret_shares,
+            secret_threshold: self.secret_threshold,
+            recovery_shares: self.recovery_shares,
+            recovery_threshold: self.recovery_threshold,
+            stored_shares: self.stored_shares,
+            pgp_keys: keys("pgp_keys", &self.pgp_keys)?,
+            recovery_pgp_keys: keys("recovery_pgp_keys", &self.recovery_pgp_keys)?,
+            root_token_pgp_key,
+        })
     }
+}
+
+/// Of this node's configuration: each is asked now.
+async fn seal_backends(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    let backends = call.state.seal_backends().await;
+    let healthy = backends.iter().all(|backend| backend.healthy);
+    Reply::of(&json!({ "healthy": healthy, "backends": backends }))
 }
 
 async fn seal_status(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
@@ -122,11 +145,9 @@ struct WriteUnseal {
 }
 
 async fn unseal(call: &mut Call<'_, Node>, input: WriteUnseal) -> Result<Reply, Error> {
-    if input.migrate {
-        return Err(Error::bad_request("no seal migration is under way"));
-    }
     let unseal = match input.key {
         _ if input.reset => Unseal::Reset,
+        Some(share) if !share.expose().is_empty() && input.migrate => Unseal::Migrate(share),
         Some(share) if !share.expose().is_empty() => Unseal::Share(share),
         _ => {
             return Err(Error::bad_request(

@@ -291,7 +291,7 @@ fn what_stands_outside_of_listeners_is_checked_as_a_whole() {
         ),
         (
             "listener \"tcp\" { tls_disable = 1 }\nseal \"awskms\" {}",
-            "f:3: `seal` must be \"shamir\", found \"awskms\"",
+            "f:3: `seal` must be \"shamir\", \"static\" or \"transit\", found \"awskms\"",
         ),
         (
             "listener \"tcp\" { tls_disable = 1 }\ntelemetry \"x\" {}",

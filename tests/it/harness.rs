@@ -322,6 +322,10 @@ impl sys::NodeControl for NoNode {
         Box::pin(async { Ok(true) })
     }
 
+    fn seal_backends(&self) -> BoxFuture<'_, Vec<sys::BackendStatus>> {
+        Box::pin(async { Vec::new() })
+    }
+
     fn keys(&self) -> &sys::Keys {
         &self.keys
     }

@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
+    ("kms", &["client", "crypto", "rng", "seal", "secret"]),
     (
         "pipeline",
         &[
@@ -116,6 +117,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "expiry",
             "framework",
             "http",
+            "key",
+            "kms",
             "log",
             "mount",
             "pipeline",

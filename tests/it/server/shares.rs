@@ -27,6 +27,7 @@ fn health_is_told_while_shares_are_forgotten() {
         consensus: Arc::new(Alone::default()),
         identity,
         rng,
+        seals: Arc::default(),
         ttl: TtlLimits::default(),
         value_bytes_max: strongroom::pipeline::VALUE_BYTES_MAX,
     });

@@ -1,0 +1,117 @@
+//! The seals of the configuration, and whether they answer.
+
+use std::sync::Arc;
+
+use super::replicated::StartError;
+use crate::client::{Tls, Verification};
+use crate::config::{Seal as Stanza, StaticSeal as Static, TransitSeal as Transit, env};
+use crate::crypto::LockedKey;
+use crate::kms::{Seal, Seals, StaticKey, StaticSeal, TransitOptions, TransitSeal};
+use crate::log::BoxFuture;
+use crate::request::Error;
+use crate::seal::{SealKind, WrappedSealKey};
+use crate::secret::Secret;
+use crate::sys::{BackendStatus, SealWrapper};
+
+/// # Errors
+/// Where a key or a certificate cannot be read, with the seal's name; never the key.
+pub fn open_seals(stanzas: &[Stanza], env: env::Env<'_>) -> Result<Seals, StartError> {
+    let mut seals = Vec::new();
+    for stanza in stanzas {
+        let name = stanza.name().to_owned();
+        let opened = match stanza {
+            Stanza::Static(seal) => fixed(seal, env),
+            Stanza::Transit(seal) => transit(seal, env),
+        };
+        let (kms, priority, disabled) =
+            opened.map_err(|reason| format!("seal {name:?}: {reason}"))?;
+        seals.push(Seal { name, priority, disabled, kms });
+    }
+    Ok(Seals::new(seals))
+}
+
+type Opened = (Box<dyn crate::kms::Kms>, u32, bool);
+
+fn fixed(seal: &Static, env: env::Env<'_>) -> Result<Opened, String> {
+    let key = |field: &str, id: &str, text: &Secret<String>| {
+        StaticKey::new(id, text.expose(), env).map_err(|reason| format!("`{field}`: {reason}"))
+    };
+    let current = key("current_key", &seal.current_key_id, &seal.current_key)?;
+    let previous = match (&seal.previous_key_id, &seal.previous_key) {
+        (Some(id), Some(text)) => Some(key("previous_key", id, text)?),
+        _ => None,
+    };
+    Ok((Box::new(StaticSeal::new(current, previous)), seal.priority, seal.disabled))
+}
+
+fn transit(seal: &Transit, env: env::Env<'_>) -> Result<Opened, String> {
+    let or = |suffix: &str, configured: Option<&str>| {
+        env::lookup(env, suffix).map(|set| set.value).or_else(|| configured.map(str::to_owned))
+    };
+    let needed = |key: &str, suffix: &str, configured: Option<&str>| {
+        or(suffix, configured)
+            .ok_or_else(|| format!("`{key}` must be set, or the variable VAULT_{suffix}"))
+    };
+    let path = |suffix: &str, configured: &Option<std::path::PathBuf>| {
+        env::lookup(env, suffix).map(|set| set.value.into()).or_else(|| configured.clone())
+    };
+    let skips = env::lookup(env, env::SKIP_VERIFY).is_some_and(|set| set.value != "false")
+        || seal.tls_skip_verify;
+    let tls = Tls {
+        ca_cert: path(env::CACERT, &seal.tls_ca_cert),
+        client_cert: path(env::CLIENT_CERT, &seal.tls_client_cert),
+        client_key: path(env::CLIENT_KEY, &seal.tls_client_key),
+        server_name: or(env::TLS_SERVER_NAME, seal.tls_server_name.as_deref()),
+        verification: if skips { Verification::Skip } else { Verification::Full },
+        ..Tls::default()
+    };
+    let token = seal.token.as_ref().map(|token| token.expose().as_str());
+    let options = TransitOptions {
+        address: needed("address", env::ADDR, seal.address.as_deref())?,
+        token: Secret::new(needed("token", env::TOKEN, token)?),
+        key_name: needed("key_name", env::TRANSIT_SEAL_KEY_NAME, seal.key_name.as_deref())?,
+        mount_path: needed("mount_path", env::TRANSIT_SEAL_MOUNT_PATH, seal.mount_path.as_deref())?,
+        namespace: or(env::NAMESPACE, seal.namespace.as_deref()),
+        disable_renewal: seal.disable_renewal,
+        tls,
+    };
+    let opened = TransitSeal::new(options).map_err(|error| error.to_string())?;
+    Ok((Box::new(opened), seal.priority, seal.disabled))
+}
+
+/// For what handlers wrap.
+pub(super) struct Wrapper(pub(super) Arc<Seals>);
+
+impl SealWrapper for Wrapper {
+    fn wrap<'a>(
+        &'a self,
+        seal_key: &'a LockedKey,
+    ) -> BoxFuture<'a, Result<Vec<WrappedSealKey>, Error>> {
+        Box::pin(async move {
+            if self.0.kind().is_none() {
+                return Err(Error::bad_request(
+                    "this node's configuration has no seal that opens by itself",
+                ));
+            }
+            let wrapped = self.0.wrap(seal_key).await;
+            wrapped.map_err(|error| Error::Unavailable(error.to_string()))
+        })
+    }
+}
+
+/// Asks each seal now.
+pub(super) async fn backends(seals: &Seals) -> Vec<BackendStatus> {
+    let mut all = Vec::new();
+    for (name, kind, outcome) in seals.check().await {
+        let error = outcome.err().map(|error| error.to_string());
+        if let Some(error) = &error {
+            tracing::warn!(seal = name, error, "a seal does not answer");
+        }
+        all.push(BackendStatus { name, kind: kind.name().into(), healthy: error.is_none(), error });
+    }
+    if all.is_empty() {
+        let name = SealKind::Shamir.name().to_owned();
+        all.push(BackendStatus { kind: name.clone(), name, healthy: true, error: None });
+    }
+    all
+}
