@@ -334,4 +334,40 @@ CAPABILITIES = [
     row("capabilities: of a stranger", "PUT", "sys/capabilities-self", {"paths": ["a"]}, token="stranger"),
 ]
 
-REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES
+KEYS = [
+    row("key status", "GET", "sys/key-status"),
+    row("rotation", "PUT", "sys/rotate", {}),
+    row("rotation without a token", "PUT", "sys/rotate", {}, token=""),
+    row("rotation, read", "GET", "sys/rotate"),
+    row("key status after a rotation", "GET", "sys/key-status"),
+    row("settings of rotation", "GET", "sys/rotate/config"),
+    row("settings of rotation, too often", "POST", "sys/rotate/config", {"interval": "1h"}),
+    row("settings of rotation, too few", "POST", "sys/rotate/config", {"max_operations": 5}),
+    row("settings of rotation, too many", "POST", "sys/rotate/config", {"max_operations": 99999999999}),
+    row("settings of rotation, no number", "POST", "sys/rotate/config", {"max_operations": "x"}),
+    row("settings of rotation, written", "POST", "sys/rotate/config", {"interval": "30h", "max_operations": 2000000, "enabled": False}),
+    row("settings of rotation, read back", "GET", "sys/rotate/config"),
+    row("settings of rotation by another name", "GET", "sys/rotate/keyring/config"),
+    row("rotation by another name", "PUT", "sys/rotate/keyring", {}),
+    row("root rotation of shares", "PUT", "sys/rotate/root", {}),
+    row("rekey backup where none is", "GET", "sys/rekey/backup"),
+    row("rekey backup where none is, deleted", "DELETE", "sys/rekey/backup"),
+    row("recovery rekey backup where none is", "GET", "sys/rekey/recovery-key-backup"),
+    row("rekey status", "GET", "sys/rotate/root/init"),
+    row("rekey verification where none is", "GET", "sys/rotate/root/verify"),
+    row("rekey without shares", "POST", "sys/rotate/root/init", {}),
+    row("rekey with a threshold of one", "POST", "sys/rotate/root/init", {"secret_shares": 2, "secret_threshold": 1}),
+    row("rekey with too many pgp keys", "POST", "sys/rotate/root/init", {"secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["a", "b"]}),
+    row("rekey with a pgp key that is none", "POST", "sys/rotate/root/init", {"secret_shares": 1, "secret_threshold": 1, "pgp_keys": ["YWJj"]}),
+    row("rekey share where none is begun", "POST", "sys/rotate/root/update", {"key": "00" * 33, "nonce": "x"}),
+    row("rekey cancelled where none is begun", "DELETE", "sys/rotate/root/init"),
+    row("rekey of the recovery key of shares", "GET", "sys/rotate/recovery/init"),
+    row("root generation status", "GET", "sys/generate-root-token/attempt"),
+    row("root generation with a short password", "POST", "sys/generate-root-token/attempt", {"otp": "abc"}),
+    row("root generation with a pgp key that is none", "POST", "sys/generate-root-token/attempt", {"pgp_key": "YWJj"}),
+    row("root generation share where none is begun", "POST", "sys/generate-root-token/update", {"key": "00" * 32, "nonce": "x"}),
+    row("root generation share without a key", "POST", "sys/generate-root-token/update", {"nonce": "x"}),
+    row("root generation cancelled where none is begun", "DELETE", "sys/generate-root-token/attempt"),
+]
+
+REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + KEYS
