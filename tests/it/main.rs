@@ -11,6 +11,7 @@ mod api;
 mod cli;
 mod cluster;
 mod config;
+mod deploy;
 mod harness;
 mod help;
 mod http;
