@@ -56,7 +56,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
-    ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
+    (
+        "engines",
+        &["clock", "crypto", "duration", "framework", "mount", "request", "rng", "secret", "txn"],
+    ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     (
