@@ -14,6 +14,7 @@ mod config;
 mod harness;
 mod help;
 mod http;
+mod paging;
 mod routing;
 mod server;
 mod sys;
