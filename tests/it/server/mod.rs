@@ -3,6 +3,7 @@
 mod dev;
 mod input;
 mod process;
+mod restart;
 mod shares;
 mod signals;
 mod start;
