@@ -15,7 +15,7 @@ mod serve;
 mod tls;
 
 pub use authority::{Authority, CertificateError, NodeName, renew_at, validity};
-pub use forward::{ForwardError, Forwarded, Origin, Outcome, Wanted};
+pub use forward::{ForwardError, Forwarded, Outcome, Wanted};
 pub use forwarding::ForwardHandler;
 pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};

@@ -7,6 +7,7 @@ mod control;
 mod dev;
 mod joining;
 mod observer;
+mod origin;
 mod removal;
 mod renewal;
 mod replicated;
@@ -96,7 +97,8 @@ impl Node {
             ttl,
             value_bytes_max,
         }));
-        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        let service =
+            Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         Ok(Self { control, pipeline, service })
     }
 }

@@ -368,6 +368,7 @@ fn follow_role(raft: &Arc<RaftLog>) -> Result<watch::Receiver<Role>, StartError>
         Some(leader) if leader.id == id => Role::Active,
         other => Role::Standby(other.map(|leader| Leader {
             id: leader.id,
+            term: leader.leadership.term,
             name: leader.info.name.clone(),
             api_address: leader.info.api_address.clone(),
             cluster_address: leader.info.cluster_address.clone(),

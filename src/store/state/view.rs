@@ -10,7 +10,8 @@ use super::table::{
 use super::{Shared, State, unreadable};
 use crate::clock::Timestamp;
 use crate::record::{
-    Directory, Record, Revision, StoredDirectory, StoredKey, SystemKey, View, ViewError,
+    Directory, Record, Remembered, RequestId, Revision, StoredDirectory, StoredKey, SystemKey,
+    View, ViewError,
 };
 use crate::store::Error;
 
@@ -32,6 +33,10 @@ impl View for State {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.0.shared.system(key)
+    }
+
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        self.0.shared.recall(id, step, time)
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {
@@ -95,6 +100,10 @@ impl View for Shared {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.look_up::<System>(&key)
+    }
+
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        Ok(self.read().requests.recall(id, step, time))
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {
