@@ -16,6 +16,7 @@ mod service;
 mod settings;
 mod signals;
 mod start;
+mod succession;
 mod tasks;
 mod tokens;
 mod workers;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
 use super::observer::{Observer, heed};
 use super::plain;
+use super::succession::watch_leader;
 use crate::barrier::{Barrier, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
@@ -125,6 +126,7 @@ impl Replicated {
         let role = follow_role(&raft)?;
         watch_disk(&raft, log, on_disk, path.clone())?;
         heed(&raft, &cluster, alarmed)?;
+        watch_leader(&raft, &cluster)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         let removed_file = path.join("node").join(REMOVED_FILE);
         let removed = watch::Sender::new(removed_file.exists());
