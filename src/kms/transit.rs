@@ -59,7 +59,8 @@ impl TransitSeal {
         self.renew().await;
         let path = format!("{}/{action}/{}", self.mount, self.key_name);
         let answer = self.client.send(&Request::write(&path, body)).await;
-        let answer = answer.and_then(|response| response.json()).map_err(|error| failure(&error))?;
+        let answer =
+            answer.and_then(|response| response.json()).map_err(|error| failure(&error))?;
         Ok(answer.get("data").cloned().unwrap_or_default())
     }
 

@@ -20,6 +20,16 @@ struct Log {
     events: Vec<Event>,
     /// Told of each entry that took effect.
     observer: Option<Observer>,
+    fate: Fate,
+}
+
+/// What happens to the next proposal.
+#[derive(Clone, Copy, Default)]
+enum Fate {
+    #[default]
+    Applied,
+    AppliedUnseen,
+    AppliedTwice,
 }
 
 type Observer = Arc<dyn Fn(&SealedBatch) + Send + Sync>;
@@ -33,6 +43,7 @@ impl Default for Log {
             last_index: 0,
             events: Vec::new(),
             observer: None,
+            fate: Fate::Applied,
         }
     }
 }
@@ -61,6 +72,16 @@ impl MemoryLog {
     /// Lets a test put something between what a request read and what it writes.
     pub fn before_next_proposal(&self, event: impl FnOnce(&Self) + Send + 'static) {
         self.lock().events.push(Box::new(event));
+    }
+
+    /// As when a leader ends between the commit and the answer.
+    pub fn lose_next_answer(&self) {
+        self.lock().fate = Fate::AppliedUnseen;
+    }
+
+    /// As when two who know nothing of each other propose the same; the second is answered.
+    pub fn repeat_next_proposal(&self) {
+        self.lock().fate = Fate::AppliedTwice;
     }
 
     /// Appends an entry and applies it at once.
@@ -99,7 +120,12 @@ impl ReplicatedLog for MemoryLog {
         if let Some(event) = event {
             event(self);
         }
-        let applied = self.append(entry);
+        let fate = std::mem::take(&mut self.lock().fate);
+        let applied = match fate {
+            Fate::Applied => self.append(entry),
+            Fate::AppliedUnseen => self.append(entry).and(Err(LogError::Unknown)),
+            Fate::AppliedTwice => self.append(entry.clone()).and_then(|_| self.append(entry)),
+        };
         Box::pin(async move { applied })
     }
 }

@@ -19,14 +19,15 @@ use crate::kms::Seals;
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
 use crate::proto::system as wire;
 use crate::record::SystemKey;
-use crate::request::Error;
+use crate::request::{Error, Reply};
 use crate::rng::Rng;
 use crate::seal::{Division, KeyringRecord, SealConfiguration, SealKind};
 use crate::secret::Secret;
 use crate::sys::{
     Admitted, Answer, BackendStatus, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken,
-    Joiner, Keys, LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, Unseal,
+    Joiner, Keys, LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, SealStatus, Unseal,
 };
+use crate::telemetry::Telemetry;
 
 /// How a node is known to others.
 #[derive(Clone, Debug)]
@@ -57,6 +58,7 @@ pub struct Control {
     log: Arc<dyn ReplicatedLog>,
     identity: Identity,
     rng: Arc<dyn Rng>,
+    pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
     pub(super) shares: Shares,
     pub(super) seals: Arc<Seals>,
@@ -81,6 +83,7 @@ impl Control {
         identity: Identity,
         rng: Arc<dyn Rng>,
         seals: Arc<Seals>,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         let log = consensus.clone().log();
         let keys = Keys::new(barrier.clone(), Arc::new(Wrapper(seals.clone())));
@@ -95,6 +98,7 @@ impl Control {
             log,
             identity,
             rng,
+            telemetry,
             shares: std::sync::Mutex::default(),
             pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
@@ -137,6 +141,16 @@ impl Control {
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
+    /// Also where this node's log, which says so, is still being read or on its way.
+    fn is_initialised(&self) -> Result<bool, Error> {
+        let is_known = self.cluster()?.is_some() || self.belongs_to_cluster();
+        Ok(is_known || self.shares_so_far().2.is_some())
+    }
+
+    pub(super) fn belongs_to_cluster(&self) -> bool {
+        self.consensus.replicated().is_some_and(Replicated::belongs_to_cluster)
+    }
+
     /// Whether this node was taken out of its cluster.
     pub fn is_removed(&self) -> bool {
         self.consensus.replicated().is_some_and(Replicated::is_removed)
@@ -155,7 +169,7 @@ impl Control {
     pub(super) fn open(&self, keyring: Arc<Keyring>) {
         self.was_open.store(true, Ordering::Relaxed);
         self.barrier.open(keyring);
-        self.consensus.set_unsealed(true);
+        self.consensus.follow_seal();
         tracing::info!("unsealed");
     }
 
@@ -198,6 +212,7 @@ impl Control {
     fn status(&self) -> Result<SealStatus, Error> {
         let (progress, nonce, pending) = self.shares_so_far();
         let configuration = self.seal_configuration()?.or(pending);
+        let initialized = configuration.is_some() || self.belongs_to_cluster();
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
         let kind = match (configuration, self.seals.kind()) {
@@ -214,7 +229,7 @@ impl Control {
         let way = way.map(|stored| self.way(&stored));
         Ok(SealStatus {
             kind: kind.name().into(),
-            initialized: configuration.is_some(),
+            initialized,
             sealed,
             t: division.map_or(0, Division::threshold),
             n: division.map_or(0, Division::shares),
@@ -236,7 +251,7 @@ impl Control {
     /// Drops the keys, whatever came of the hand-over.
     pub(super) fn close(&self) {
         self.barrier.close();
-        self.consensus.set_unsealed(false);
+        self.consensus.follow_seal();
         self.keys.forget();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
         tracing::info!("sealed");
@@ -257,7 +272,7 @@ impl NodeControl for Control {
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        Box::pin(async { Ok(self.cluster()?.is_some() || self.shares_so_far().2.is_some()) })
+        Box::pin(async { self.is_initialised() })
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>> {
@@ -294,10 +309,9 @@ impl NodeControl for Control {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         Box::pin(async {
-            let cluster = self.cluster()?;
             let sealed = self.barrier.is_sealed();
-            let initialized = cluster.is_some() || self.shares_so_far().2.is_some();
-            let known = cluster.filter(|_| !sealed);
+            let initialized = self.is_initialised()?;
+            let known = self.cluster()?.filter(|_| !sealed);
             let mode = if sealed { "unknown" } else { "disabled" };
             Ok(Health {
                 initialized,
@@ -437,6 +451,10 @@ impl NodeControl for Control {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
         Box::pin(self.take_answer(answer, authority_key))
+    }
+
+    fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error> {
+        self.shown_metrics(format)
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

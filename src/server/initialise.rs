@@ -1,12 +1,11 @@
 //! `sys/init`: makes a cluster of this node.
 
-use bytes::Bytes;
 use prost::Message as _;
 use std::sync::Arc;
 
 use super::control::{ALREADY, AuthorityKey, CLUSTER_VERSION, Control, unavailable};
 use super::removal::REMOVED;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, Repeat};
 use crate::crypto::{LockedKey, PgpKey};
 use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
@@ -70,11 +69,17 @@ impl Control {
             txn.put_system(key, record);
         }
         let batch = txn.into_batch()?.ok_or_else(|| Error::internal("nothing to initialise"))?;
-        let entry = barrier.seal(batch, Bytes::new(), 0)?;
+        let entry = barrier.seal(batch, Repeat::default())?;
         match self.log().propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::NotActive),
+            // Nothing is remembered of what has no request id.
+            Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+                return Err(Error::NotActive);
+            }
+        }
+        if let Some(node) = self.consensus.replicated() {
+            node.note_founded().await;
         }
         if opens_itself && let Err(error) = self.open_by_seals().await {
             tracing::warn!(%error, "initialised, and still sealed: it is tried again");

@@ -5,11 +5,14 @@ mod certificates;
 mod consensus;
 mod control;
 mod dev;
+mod founding;
 mod initialise;
 mod joining;
 mod keys;
+mod metrics;
 mod migration;
 mod observer;
+mod origin;
 mod removal;
 mod renewal;
 mod replicated;
@@ -18,7 +21,9 @@ mod seals;
 mod service;
 mod settings;
 mod signals;
+mod standing;
 mod start;
+mod succession;
 mod tasks;
 mod tokens;
 mod unsealing;
@@ -58,6 +63,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
 use crate::router::Router;
 use crate::sys;
+use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
@@ -69,6 +75,7 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
     /// Those of the configuration that open by themselves.
     pub seals: Arc<Seals>,
+    pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -85,7 +92,17 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, seals, ttl, value_bytes_max } = parts;
+        let Parts {
+            barrier,
+            clock,
+            consensus,
+            identity,
+            rng,
+            seals,
+            telemetry,
+            ttl,
+            value_bytes_max,
+        } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
@@ -93,6 +110,7 @@ impl Node {
             identity,
             rng.clone(),
             seals,
+            telemetry,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();
@@ -108,7 +126,9 @@ impl Node {
             ttl,
             value_bytes_max,
         }));
-        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        let service =
+            Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
+        metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }
 }

@@ -47,10 +47,10 @@ impl Control {
             return Err(Error::Unavailable(REMOVED.into()));
         }
         let share = parse_share(share)?;
-        let (Some(configuration), Some(record)) =
-            (self.seal_configuration()?, self.keyring_record()?)
-        else {
-            return self.join_with(share).await;
+        let (configuration, record) = match (self.seal_configuration()?, self.keyring_record()?) {
+            (Some(configuration), Some(record)) => (configuration, record),
+            _ if self.belongs_to_cluster() => self.records_arrive().await?,
+            _ => return self.join_with(share).await,
         };
         let way = self.way(&configuration);
         let migrates = matches!(way, Way::ToSeals | Way::ToShares);

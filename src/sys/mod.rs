@@ -6,6 +6,7 @@ pub mod expiry;
 mod first;
 pub mod jobs;
 mod keys;
+mod metrics;
 mod mounts;
 mod node;
 mod policies;
@@ -15,8 +16,8 @@ mod tuning;
 mod ui;
 
 pub use control::{
-    BackendStatus, HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, RootTokenText,
-    SealStatus, ShareText, Unseal,
+    BackendStatus, HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl,
+    RootTokenText, SealStatus, ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use keys::{Keys, RecoveryRecord, SealWrapper, SharesOnly};
@@ -38,6 +39,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
     let routes: Vec<Route<Node>> = [
         node::routes(),
         keys::routes(),
+        metrics::routes(),
         mounts::routes(),
         tuning::routes(),
         policies::routes(),

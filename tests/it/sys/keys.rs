@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Map, Value, json};
+use strongroom::barrier::Repeat;
 use strongroom::clock::Timestamp;
 use strongroom::mount::ROOT_NAMESPACE;
 use strongroom::record::SystemKey;
@@ -329,7 +330,7 @@ fn a_rekey_that_lost_to_another_entry_runs_again_with_the_same_shares() {
         let mut txn = barrier.begin(point, START).unwrap();
         txn.put_system(SystemKey::Keyring, next.encode());
         let batch = txn.into_batch().unwrap().unwrap();
-        log.append(barrier.seal(batch, bytes::Bytes::new(), 0).unwrap()).unwrap();
+        log.append(barrier.seal(batch, Repeat::default()).unwrap()).unwrap();
     });
     let answer = put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
     assert_eq!(opens(&server, &texts(&answer, "keys")), Ok(Some(2)));
