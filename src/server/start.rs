@@ -85,12 +85,9 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         default: config.settings.default_lease_ttl.as_secs(),
         max: config.settings.max_lease_ttl.as_secs(),
     };
-    let value_bytes_max = match &config.settings.storage {
-        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
-        Storage::Inmem(_) => VALUE_BYTES_MAX,
-    };
     let seals = Arc::new(open_seals(&config.settings.seal, &env::process)?);
     let telemetry = telemetry(config)?;
+    let value_bytes_max = value_bytes_max(&config.settings.storage);
     let parts =
         Parts { barrier, clock, consensus, identity, rng, seals, telemetry, ttl, value_bytes_max };
     let node = Node::new(parts)?;
@@ -112,6 +109,14 @@ fn telemetry(config: &Config) -> Result<Arc<Telemetry>, StartError> {
     })?;
     telemetry.install();
     Ok(Arc::new(telemetry))
+}
+
+/// Of each record that a request writes.
+fn value_bytes_max(storage: &Storage) -> usize {
+    match storage {
+        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
+        Storage::Inmem(_) => VALUE_BYTES_MAX,
+    }
 }
 
 fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {

@@ -122,8 +122,16 @@ fn keyring_is_followed_where_the_present_one_leads_to_it() {
     let (rotated, next) =
         seal::rotate(rng().as_ref(), Timestamp(2), &made.keyring, &record).unwrap();
     let configuration = SealConfiguration::new(2, 2).unwrap();
-    let renewed =
-        seal::rekey(rng().as_ref(), &made.keyring, &configuration, RootKey::Renew).unwrap();
+    let seal_key = crate::crypto::LockedKey::generate(rng().as_ref());
+    let to = seal::Reseal {
+        configuration: &configuration,
+        root_key: RootKey::Renew,
+        seal_key: &seal_key,
+        seals: Vec::new(),
+        previous: None,
+    };
+    let (keyring, records) = seal::reseal(rng().as_ref(), &made.keyring, to).unwrap();
+    let renewed = Initialised { keyring, records, shares: Vec::new() };
     let bridged = KeyringRecord::decode(&keyring_record(&renewed)).unwrap();
     let unbridged = bridged.without_bridge().encode();
     for (what, record, leads_to) in [

@@ -54,6 +54,7 @@ fn node(consensus: Arc<Again>) -> Node {
     barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
     let telemetry = crate::telemetry::Telemetry::new(crate::telemetry::Settings::default());
     let node = Node::new(Parts {
+        seals: Arc::default(),
         telemetry: Arc::new(telemetry.unwrap()),
         barrier,
         clock: Arc::new(SystemClock),
