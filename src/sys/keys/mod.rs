@@ -58,7 +58,10 @@ impl Keys {
     pub fn forget(&self) {
         let mut state = self.state();
         let counted = state.counted;
-        *state = State { counted, ..State::default() };
+        // That someone has the new shares is true under any leader; that an answer was on its way
+        // is known to the one who gave it alone.
+        let given = state.given.filter(|(_, since)| *since == Timestamp(0));
+        *state = State { counted, given, ..State::default() };
     }
 
     /// Whoever unseals with shares of this generation has them: the ones before may end.
