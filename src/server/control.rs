@@ -380,7 +380,11 @@ impl NodeControl for Control {
             Ok(Health {
                 initialized,
                 sealed,
-                standby: sealed || self.consensus.role() != Role::Active,
+                // A load balancer is to send requests where they can succeed: an active node
+                // that has lost its quorum is none, though it does not know of another.
+                standby: sealed
+                    || self.consensus.role() != Role::Active
+                    || !self.consensus.has_quorum(),
                 performance_standby: false,
                 replication_performance_mode: mode.into(),
                 replication_dr_mode: mode.into(),

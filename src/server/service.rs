@@ -184,7 +184,12 @@ impl Service {
 
 /// Where the same request goes on the active node.
 fn location(leader: &Leader, request: &Request) -> String {
-    let path: Vec<String> = request.path.split('/').map(encoded).collect();
+    // Of what is listed, the slash at the end says nothing: whoever lists need not have sent it.
+    let path = match request.operation {
+        Operation::List => request.path.trim_end_matches('/'),
+        _ => request.path.as_str(),
+    };
+    let path: Vec<String> = path.split('/').map(encoded).collect();
     let mut url = format!("{}/v1/{}", leader.api_address, path.join("/"));
     let mut query = Vec::new();
     if request.operation == Operation::List {
