@@ -7,7 +7,9 @@ mod control;
 mod dev;
 mod founding;
 mod joining;
+mod metrics;
 mod observer;
+mod origin;
 mod removal;
 mod renewal;
 mod replicated;
@@ -17,6 +19,7 @@ mod settings;
 mod signals;
 mod standing;
 mod start;
+mod succession;
 mod tasks;
 mod tokens;
 mod workers;
@@ -51,6 +54,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
 use crate::router::Router;
 use crate::sys;
+use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
@@ -60,6 +64,7 @@ pub struct Parts {
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
     pub rng: Arc<dyn Rng>,
+    pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -76,13 +81,15 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
+        let Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max } =
+            parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
             rng.clone(),
+            telemetry,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();
@@ -98,7 +105,9 @@ impl Node {
             ttl,
             value_bytes_max,
         }));
-        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        let service =
+            Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
+        metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }
 }
