@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "proto", "record", "secret"]),
-    ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
+    ("http", &["clock", "duration", "network", "record", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
