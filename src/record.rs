@@ -9,7 +9,7 @@ mod view;
 pub use batch::{Batch as SealedBatch, DecodeError, Header, Write};
 pub use numbers::NumberSet;
 pub use request_id::{ENCODED_BYTES as REQUEST_ID_BYTES, Numbers, OriginId, Remembered, RequestId};
-pub use view::{Directory, Record, SystemKey, View, ViewError};
+pub use view::{Directory, Part, Record, SystemKey, View, ViewError, VisitRecord};
 
 use std::fmt;
 

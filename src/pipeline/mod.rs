@@ -1,6 +1,7 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod measured;
 mod once;
 mod queue;
 
@@ -21,8 +22,10 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use measured::Measured;
 use once::{Begun, Once, Step};
 use queue::Queues;
+use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
 pub struct Pipeline {
@@ -36,6 +39,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    measured: Measured,
     once: Once,
     queues: Queues,
 }
@@ -77,6 +81,7 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    is_login: bool,
     audited: bool,
     /// In which it began, or is to begin.
     term: Option<u64>,
@@ -96,6 +101,7 @@ impl Pipeline {
             ttl,
             value_bytes_max,
             acls: AclCache::default(),
+            measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
         }
@@ -141,14 +147,16 @@ impl Pipeline {
         asked: Asked,
         term: Option<u64>,
     ) -> Result<Reply, Error> {
+        let begun = Instant::now();
         let _turn = self.once.turn(request).await;
         let mut known = Known { operation: request.operation, term, ..Known::default() };
-        let deadline = tokio::time::Instant::now() + REQUEST_TIME_MAX;
+        let deadline = begun + REQUEST_TIME_MAX;
         let mut place = None;
         let outcome = loop {
             match self.attempt(request, asked, &mut known).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
+                    self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
                     match self.queues.join(contested, deadline).await {
@@ -156,7 +164,7 @@ impl Pipeline {
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }
                 }
-                Ok(Attempt::NoRoom) if tokio::time::Instant::now() < deadline => {
+                Ok(Attempt::NoRoom) if Instant::now() < deadline => {
                     tokio::time::sleep(once::ROOM_PAUSE).await;
                 }
                 Ok(Attempt::NoRoom) => break Err(Error::Unavailable(once::NO_ROOM.into())),
@@ -164,6 +172,7 @@ impl Pipeline {
             }
         };
         drop(place);
+        self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
@@ -220,7 +229,10 @@ impl Pipeline {
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
+        let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;
+        self.measured.check(begun.elapsed());
         let Verdict { refusal, spent } = verdict;
         if !known.audited {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
@@ -350,6 +362,7 @@ impl Pipeline {
         let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
         auth.client_token = token.expose().clone();
         auth.accessor = entry.accessor;
+        self.measured.token(&mount.kind);
         Ok(granted.warning)
     }
 
@@ -425,7 +438,10 @@ impl Pipeline {
             return Ok(Commit::NoRoom);
         }
         let entry = self.barrier.seal(batch, self.repeat(request, step, outcome)?)?;
-        match self.log.propose(entry).await.map_err(log_error)? {
+        let begun = Instant::now();
+        let applied = self.log.propose(entry).await;
+        self.measured.commit(begun.elapsed());
+        match applied.map_err(log_error)? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),
@@ -453,7 +469,11 @@ impl Pipeline {
             mount: known.mount.as_deref(),
             side,
         };
-        self.audit.write(&record).await
+        let begun = Instant::now();
+        let is_request = matches!(record.side, Side::Request(_));
+        let outcome = self.audit.write(&record).await;
+        self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
+        outcome
     }
 }
 

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "proto", "record", "secret"]),
+    ("telemetry", &["clock"]),
     ("http", &["clock", "duration", "network", "record", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
@@ -55,7 +56,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cluster", &["clock", "log", "proto", "raft", "record", "request", "rng", "secret"]),
-    ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
+    (
+        "engines",
+        &["clock", "crypto", "duration", "framework", "mount", "request", "rng", "secret", "txn"],
+    ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     (
@@ -126,6 +130,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "sys",
+            "telemetry",
         ],
     ),
     (

@@ -1,4 +1,6 @@
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,17 +66,21 @@ impl Overlay {
         layers.find_map(|layer| T::changes(layer).get(key)).cloned()
     }
 
-    pub(super) fn records(
-        &self,
-        (first, last): (StoredKey, StoredKey),
-    ) -> BTreeMap<StoredKey, Option<Record>> {
-        let mut found = BTreeMap::new();
-        let frozen = self.frozen.as_ref().map(|frozen| &*frozen.layer);
-        for layer in frozen.into_iter().chain([&self.active]) {
-            let range = layer.records.range(first..=last);
-            found.extend(range.map(|(key, record)| (*key, record.clone())));
+    /// What has changed in a range since the checkpoint, as it is now: as far as it takes to find
+    /// `records_max` records that are there.
+    pub(super) fn records(&self, range: StoredRange, records_max: usize) -> ChangedRecords {
+        let mut left = records_max;
+        let mut active = Vec::new();
+        for (key, record) in self.active.records.range(range) {
+            if left == 0 {
+                break;
+            }
+            left -= usize::from(record.is_some());
+            active.push((*key, record.clone()));
         }
-        found
+        // It changes no more, so that it need not be copied.
+        let frozen = self.frozen.as_ref().map(|frozen| frozen.layer.clone());
+        ChangedRecords { active, frozen, range }
     }
 
     /// All changes, the newer over the older, as a checkpoint holds them.
@@ -133,6 +139,37 @@ impl Overlay {
     }
 }
 
+pub(super) type StoredRange = (Bound<StoredKey>, Bound<StoredKey>);
+
+/// Part of an [`Overlay`] at one point.
+pub(super) struct ChangedRecords {
+    active: Vec<(StoredKey, Option<Record>)>,
+    frozen: Option<Arc<Layer>>,
+    range: StoredRange,
+}
+
+impl ChangedRecords {
+    /// In order, the newer before the older.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StoredKey, &Option<Record>)> {
+        let mut active = self.active.iter().map(|(key, record)| (*key, record)).peekable();
+        let frozen = self.frozen.iter().flat_map(|layer| layer.records.range(self.range));
+        let mut frozen = frozen.map(|(key, record)| (*key, record)).peekable();
+        std::iter::from_fn(move || {
+            let (Some((newer, _)), Some((older, _))) = (active.peek(), frozen.peek()) else {
+                return active.next().or_else(|| frozen.next());
+            };
+            match newer.cmp(older) {
+                Ordering::Less => active.next(),
+                Ordering::Greater => frozen.next(),
+                Ordering::Equal => {
+                    frozen.next();
+                    active.next()
+                }
+            }
+        })
+    }
+}
+
 impl Layer {
     /// As a checkpoint holds them.
     pub(super) fn encoded(&self) -> impl Iterator<Item = super::checkpoint::Change> {
@@ -151,9 +188,11 @@ fn encoded<T: Table>(layer: &Layer) -> impl Iterator<Item = super::checkpoint::C
 fn requests(checkpoint: &dyn Checkpoint) -> Result<Requests, Error> {
     let mut requests = Requests::default();
     let [first, last] = [[FIRST_PREFIX], [LAST_PREFIX + 1]];
-    checkpoint.point()?.scan(&first, &last, &mut |key, value| {
+    let range = (Bound::Included(first.as_slice()), Bound::Excluded(last.as_slice()));
+    checkpoint.point()?.scan(range, &mut |key, value| {
         let loaded = requests.load(key, Bytes::copy_from_slice(value));
-        loaded.ok_or_else(|| Error::Database("what is known of a request is damaged".to_owned()))
+        let damaged = || Error::Database("what is known of a request is damaged".to_owned());
+        loaded.map(ControlFlow::Continue).ok_or_else(damaged)
     })?;
     Ok(requests)
 }

@@ -1,6 +1,7 @@
 mod agreement;
 mod snapshots;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -8,7 +9,8 @@ use std::thread;
 use super::*;
 use crate::clock::Timestamp;
 use crate::record::{
-    Ciphertext, Header, OriginId, RequestId, Revision, StoredKey, SystemKey, View as _, Write,
+    Ciphertext, Directory, Header, OriginId, Part, Record, RequestId, Revision, StoredDirectory,
+    StoredKey, SystemKey, View, Write,
 };
 
 const LEADERSHIP: Leadership = Leadership { term: 2, node: 7 };
@@ -64,6 +66,19 @@ fn put(state: &State, index: u64, key: StoredKey, value: &[u8]) {
 
 fn request(number: u64) -> RequestId {
     RequestId::Numbered { origin: OriginId([1; 16]), number }
+}
+
+fn listed(
+    view: &dyn View,
+    directory: &StoredDirectory,
+    part: Part,
+) -> (Directory, Vec<(StoredKey, Record)>) {
+    let mut records = Vec::new();
+    let counted = view.list(directory, part, &mut |key, record| {
+        records.push((key, record));
+        ControlFlow::Continue(())
+    });
+    (counted.unwrap(), records)
 }
 
 fn id(index: u64) -> EntryId {
@@ -203,7 +218,7 @@ fn listing_is_one_point_whatever_is_written_and_checkpointed_meanwhile() {
         let directory = names[0].directory();
         let mut listings = 0;
         while !writer.is_finished() {
-            let (counted, records) = state.list(&directory).unwrap();
+            let (counted, records) = listed(&state, &directory, Part::ALL);
             assert_eq!((counted.records, records.len()), (10, 10), "{kind:?}");
             let newest = records.iter().map(|(_, record)| record.revision).max();
             assert_eq!(newest, Some(counted.revision), "{kind:?}");
