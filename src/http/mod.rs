@@ -16,6 +16,7 @@ mod json;
 mod listener;
 mod path;
 mod proxy_protocol;
+mod request_id;
 mod service;
 mod settings;
 mod status;

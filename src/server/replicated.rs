@@ -148,7 +148,6 @@ impl Replicated {
         let marks = Marks::open(&path.join("node"));
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
-        watch_leader(&raft, &cluster)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
     }
@@ -298,12 +297,13 @@ impl Consensus for Replicated {
 
 /// Serves the cluster's port on raft's own threads.
 fn serve(
-    raft: &RaftLog,
+    raft: &Arc<RaftLog>,
     cluster: &Arc<Cluster>,
     (forward, admits): (Arc<dyn ForwardHandler>, Arc<dyn Admits>),
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
+    watch_leader(raft, cluster)?;
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
     let services = Services {
         raft: raft.service(),

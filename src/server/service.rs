@@ -185,12 +185,12 @@ impl Service {
             answered = sent => answered,
             () = gone => Err(ForwardError::Unknown("its leader was replaced".into())),
         };
+        if !matches!(answered, Ok(Outcome::Answered(_))) {
+            self.origin.put_back(&forwarded.finished);
+        }
         histogram!("ha.rpc.client.forward").record(milliseconds(begun.elapsed()));
         if answered.is_err() {
             counter!("ha.rpc.client.forward.errors").increment(1);
-        }
-        if !matches!(answered, Ok(Outcome::Answered(_))) {
-            self.origin.put_back(&forwarded.finished);
         }
         let request = forwarded.request;
         match answered {

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["clock"]),
     ("request", &["clock", "proto", "record", "secret"]),
     ("store", &["clock", "record"]),
-    ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
+    ("http", &["clock", "duration", "network", "record", "request", "rng", "secret"]),
     ("log", &["record", "store"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),

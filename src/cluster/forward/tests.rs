@@ -3,8 +3,6 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::clock::Timestamp;
-use crate::record::OriginId;
 use crate::request::{Auth, Body, Lease, RawBody, TokenType, WrapInfo};
 
 fn through(error: Error) -> Error {
@@ -89,7 +87,7 @@ fn what_cannot_be_read_is_refused() {
     type Change = fn(&mut proto::Request);
     let changes: [(&str, Change); 7] = [
         ("half a range of numbers", |message| message.finished = vec![1]),
-        ("a request id that is none", |message| message.known_as = Bytes::from_static(b"id")),
+        ("a request id that is none", |message| message.origin = Bytes::from_static(b"id")),
         ("a newer version", |message| message.version = VERSION + 1),
         ("an unknown operation", |message| message.operation = 99),
         ("nothing wanted", |message| message.wanted = 0),

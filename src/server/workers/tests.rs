@@ -12,6 +12,7 @@ use crate::framework::{Mount, TtlLimits};
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::record::{Leadership, View};
 use crate::rng::{Rng, SystemRng};
+use crate::telemetry::{self, Telemetry};
 
 #[tokio::test]
 async fn leadership_that_was_lost_and_won_again_unseen_is_another() {
@@ -52,9 +53,7 @@ fn node(consensus: Arc<Again>) -> Node {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let barrier = Arc::new(Barrier::new(rng.clone()));
     barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
-    let telemetry = crate::telemetry::Telemetry::new(crate::telemetry::Settings::default());
     let node = Node::new(Parts {
-        telemetry: Arc::new(telemetry.unwrap()),
         barrier,
         clock: Arc::new(SystemClock),
         consensus,
@@ -67,6 +66,7 @@ fn node(consensus: Arc<Again>) -> Node {
             joins_by_token: false,
         },
         rng: rng.clone(),
+        telemetry: Arc::new(Telemetry::new(telemetry::Settings::default()).unwrap()),
         ttl: TtlLimits::default(),
         value_bytes_max: 1 << 20,
     });
