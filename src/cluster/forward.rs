@@ -308,6 +308,10 @@ fn encode_error(error: Error) -> proto::Error {
         Error::DiskFull => (Kind::DiskFull, String::new()),
         Error::TooLarge(text) => (Kind::TooLarge, text),
         Error::TooMany(text) => (Kind::TooMany, text),
+        Error::TooManyWith { text, headers } => {
+            reply = Some(encode_reply(Reply { headers, ..Reply::default() }));
+            (Kind::TooMany, text)
+        }
         Error::Uninitialized => (Kind::Uninitialized, String::new()),
         Error::UnsupportedPath => (Kind::UnsupportedPath, String::new()),
         Error::UnsupportedOperation => (Kind::UnsupportedOperation, String::new()),
@@ -339,7 +343,10 @@ fn decode_error(error: proto::Error) -> Result<Error, ForwardError> {
         Kind::Unavailable => Error::Unavailable(text),
         Kind::DiskFull => Error::DiskFull,
         Kind::TooLarge => Error::TooLarge(text),
-        Kind::TooMany => Error::TooMany(text),
+        Kind::TooMany => match error.reply {
+            Some(with) => Error::TooManyWith { text, headers: map(with.headers) },
+            None => Error::TooMany(text),
+        },
         Kind::Uninitialized => Error::Uninitialized,
         Kind::UnsupportedPath => Error::UnsupportedPath,
         Kind::UnsupportedOperation => Error::UnsupportedOperation,

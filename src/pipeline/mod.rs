@@ -2,6 +2,7 @@
 
 mod authorize;
 mod queue;
+mod quota;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    limiter: quota::Limiter,
     queues: Queues,
 }
 
@@ -75,13 +77,26 @@ struct Known {
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
     audited: bool,
+    /// Once quotas were asked: what the client is told of its rate.
+    rate_headers: Option<quota::Headers>,
 }
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
-        let (acls, queues) = (AclCache::default(), Queues::default());
-        Self { audit, barrier, clock, log, rng, router, ttl, value_bytes_max, acls, queues }
+        Self {
+            audit,
+            barrier,
+            clock,
+            log,
+            rng,
+            router,
+            ttl,
+            value_bytes_max,
+            acls: AclCache::default(),
+            limiter: quota::Limiter::default(),
+            queues: Queues::default(),
+        }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -124,7 +139,7 @@ impl Pipeline {
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
-        outcome
+        quota::with_headers(outcome, known.rate_headers)
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -160,6 +175,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.limiter.clear();
     }
 
     async fn attempt(
@@ -173,6 +189,7 @@ impl Pipeline {
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        self.admit(&mut txn, request, known, target).await?;
         let verdict = self.authorize(&mut txn, request, known, target).await?;
         let Verdict { refusal, spent } = verdict;
         if !known.audited {

@@ -4,13 +4,18 @@ mod admission;
 mod certificates;
 mod consensus;
 mod control;
+mod cors;
 mod dev;
+mod host;
 mod joining;
+mod log;
 mod observer;
+mod process;
 mod removal;
 mod renewal;
 mod replicated;
 mod running;
+mod sanitized;
 mod service;
 mod settings;
 mod signals;
@@ -22,8 +27,11 @@ mod workers;
 pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
+pub use cors::watch_cors;
 pub use dev::{Dev, DevServer, start_dev};
 pub use joining::{JoinTarget, retry_join};
+pub use log::{Log, WatchFilter, WatchLayer, directives, log, word};
+pub use process::{AtWork, NodeProcess};
 pub use removal::watch_removal;
 pub use renewal::{Renewal, renew_certificate};
 pub use replicated::{Replicated, Replication};
@@ -57,6 +65,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
+    pub process: NodeProcess,
     pub rng: Arc<dyn Rng>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
@@ -74,12 +83,14 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
+        let Parts { barrier, clock, consensus, identity, process, rng, ttl, value_bytes_max } =
+            parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
+            process,
             rng.clone(),
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
+use super::process::NodeProcess;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
+use super::sanitized::sanitized;
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
@@ -85,7 +87,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
         Storage::Inmem(_) => VALUE_BYTES_MAX,
     };
-    let parts = Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
+    let process = NodeProcess::new(sanitized(config));
+    let parts = Parts { barrier, clock, consensus, identity, process, rng, ttl, value_bytes_max };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);

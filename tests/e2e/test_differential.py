@@ -86,6 +86,8 @@ def normal(value, server, name=""):
         return [normal(inner, server, name) for inner in value]
     if name in NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return "<number>"
+    if name in DRAWN:
+        return "<drawn>"
     if isinstance(value, str):
         text = value.replace(server.token, "<token>").replace(str(server.port), "<port>")
         for pattern, stands_for in VOLATILE:
@@ -95,6 +97,9 @@ def normal(value, server, name=""):
 
 
 NUMBERS = ("server_time_utc",)
+
+# What is drawn.
+DRAWN = ("random_bytes", "password")
 
 VOLATILE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),

@@ -8,12 +8,14 @@
 )]
 
 mod api;
+mod bad_input;
 mod cli;
 mod cluster;
 mod config;
 mod harness;
 mod help;
 mod http;
+mod parity;
 mod routing;
 mod server;
 mod sys;
