@@ -5,7 +5,8 @@
 //! **Invariant:** whoever watches the log and does not read it loses lines; nobody waits.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,9 +31,17 @@ pub fn log() -> &'static Log {
     &LOG
 }
 
-pub struct Log(Mutex<State>);
+pub struct Log {
+    state: Mutex<State>,
+    /// The most that any watcher is told. Apart from the state: filters ask for it wherever an
+    /// event or a new filter comes from, also while the state is locked.
+    most: AtomicU8,
+    /// Held while a filter is set, and never together with the state: setting one waits for
+    /// events under way, and those wait for the state.
+    setting: Mutex<()>,
+}
 
-type SetFilter = Box<dyn Fn(&str) + Send>;
+type SetFilter = Arc<dyn Fn(&str) + Send + Sync>;
 
 struct State {
     /// As configured: where a logger goes back to.
@@ -55,28 +64,28 @@ struct Watcher {
 
 impl Log {
     const fn new() -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             configured: LogLevel::Info,
             level: None,
             levels: BTreeMap::new(),
             set_filter: None,
             watchers: Vec::new(),
-        }))
+        };
+        Self { state: Mutex::new(state), most: AtomicU8::new(0), setting: Mutex::new(()) }
     }
 
     /// From now on levels take effect by this, which is given directives such as
     /// `info,strongroom::raft=debug`. `level` is in effect already.
-    pub fn connect(&self, level: LogLevel, set_filter: impl Fn(&str) + Send + 'static) {
+    pub fn connect(&self, level: LogLevel, set_filter: impl Fn(&str) + Send + Sync + 'static) {
         let mut state = self.lock();
         state.configured = level;
-        state.set_filter = Some(Box::new(set_filter));
+        state.set_filter = Some(Arc::new(set_filter));
     }
 
     /// What the configuration says. What was set through `sys/loggers` stays.
     pub fn configure(&self, level: LogLevel) {
-        let mut state = self.lock();
-        state.configured = level;
-        state.apply();
+        self.lock().configured = level;
+        self.apply();
     }
 
     /// By logger.
@@ -106,7 +115,8 @@ impl Log {
                 state.level = level;
             }
         }
-        state.apply();
+        drop(state);
+        self.apply();
         Ok(())
     }
 
@@ -147,7 +157,7 @@ impl Log {
         let (level, format) = self.check(level, format)?;
         let (sender, receiver) = mpsc::channel(LINES_MAX);
         self.lock().watchers.push(Watcher { level, format, lines: sender, lost: 0 });
-        tracing::callsite::rebuild_interest_cache();
+        self.count();
         let next = |mut receiver: mpsc::Receiver<Bytes>| async move {
             let line = match tokio::time::timeout(SILENCE_MAX, receiver.recv()).await {
                 Ok(line) => line?,
@@ -163,13 +173,35 @@ impl Log {
     /// Ends what watchers read: the node ends.
     pub fn end_watchers(&self) {
         self.lock().watchers.clear();
+        self.count();
+    }
+
+    /// Takes up what watchers want to be told.
+    fn count(&self) {
+        let most = self.lock().watchers.iter().map(|watcher| rank(watcher.level)).max();
+        self.most.store(most.unwrap_or_default(), Ordering::Relaxed);
         tracing::callsite::rebuild_interest_cache();
     }
 
-    fn most(&self) -> LevelFilter {
+    fn apply(&self) {
+        let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.lock();
-        let most = state.watchers.iter().map(|watcher| level_filter(watcher.level)).max();
-        most.unwrap_or(LevelFilter::OFF)
+        let (set_filter, directives) = (state.set_filter.clone(), state.directives());
+        drop(state);
+        if let Some(set_filter) = set_filter {
+            set_filter(&directives);
+        }
+    }
+
+    fn most(&self) -> LevelFilter {
+        match self.most.load(Ordering::Relaxed) {
+            0 => LevelFilter::OFF,
+            1 => LevelFilter::ERROR,
+            2 => LevelFilter::WARN,
+            3 => LevelFilter::INFO,
+            4 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        }
     }
 
     fn tell(&self, event: &Event<'_>) {
@@ -204,7 +236,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,13 +245,12 @@ impl State {
         self.level.unwrap_or(self.configured)
     }
 
-    fn apply(&self) {
-        let Some(set_filter) = &self.set_filter else { return };
+    fn directives(&self) -> String {
         let mut directives = directives(self.base());
         for (name, level) in &self.levels {
             directives.push_str(&format!(",strongroom::{name}={}", word(*level)));
         }
-        set_filter(&directives);
+        directives
     }
 }
 
@@ -243,6 +274,16 @@ fn level_of(word: &str) -> Result<LogLevel, Error> {
     LogLevel::from_word(word.trim()).ok_or_else(|| {
         Error::BadRequest(format!("invalid level provided: unknown log level: {word:.40}"))
     })
+}
+
+fn rank(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::Error => 1,
+        LogLevel::Warn => 2,
+        LogLevel::Info => 3,
+        LogLevel::Debug => 4,
+        LogLevel::Trace => 5,
+    }
 }
 
 fn level_filter(level: LogLevel) -> LevelFilter {
