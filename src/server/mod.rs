@@ -6,9 +6,11 @@ mod consensus;
 mod control;
 mod cors;
 mod dev;
+mod founding;
 mod host;
 mod joining;
 mod log;
+mod metrics;
 mod observer;
 mod process;
 mod removal;
@@ -19,6 +21,7 @@ mod sanitized;
 mod service;
 mod settings;
 mod signals;
+mod standing;
 mod start;
 mod tasks;
 mod tokens;
@@ -57,6 +60,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
 use crate::router::Router;
 use crate::sys;
+use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
@@ -67,6 +71,7 @@ pub struct Parts {
     pub identity: Identity,
     pub process: NodeProcess,
     pub rng: Arc<dyn Rng>,
+    pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -83,8 +88,17 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, process, rng, ttl, value_bytes_max } =
-            parts;
+        let Parts {
+            barrier,
+            clock,
+            consensus,
+            identity,
+            process,
+            rng,
+            telemetry,
+            ttl,
+            value_bytes_max,
+        } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
@@ -92,6 +106,7 @@ impl Node {
             identity,
             process,
             rng.clone(),
+            telemetry,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();
@@ -108,6 +123,7 @@ impl Node {
             value_bytes_max,
         }));
         let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }
 }

@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
-use crate::request::Error;
+use crate::request::{Error, Reply};
 use crate::secret::Secret;
 
 /// The node, as `sys/` sees it. What is asked here concerns this node alone, needs no storage,
@@ -73,8 +73,21 @@ pub trait NodeControl: Send + Sync {
     /// The process and machine that the node runs on.
     fn process(&self) -> &dyn Process;
 
+    /// What this node has counted, and how it stands.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the format is turned off.
+    fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error>;
+
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// How `sys/metrics` answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MetricsFormat {
+    Json,
+    Prometheus,
 }
 
 /// `sys/init`, once its parameters are read.

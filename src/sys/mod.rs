@@ -10,6 +10,7 @@ mod explain;
 mod first;
 mod inspect;
 pub mod jobs;
+mod metrics;
 mod mounts;
 mod node;
 mod openapi;
@@ -27,7 +28,8 @@ mod versions;
 
 pub use browsers::{CORS, CorsRecord};
 pub use control::{
-    HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+    HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
+    ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use process::Process;
@@ -50,6 +52,7 @@ pub type Node = Arc<dyn NodeControl>;
 pub fn engine() -> Result<Engine<Node>, Overlap> {
     let routes: Vec<Route<Node>> = [
         node::routes(),
+        metrics::routes(),
         mounts::routes(),
         tuning::routes(),
         policies::routes(),
