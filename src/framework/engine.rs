@@ -1,3 +1,4 @@
+use super::facts::RouteFacts;
 use super::handler::Call;
 use super::help;
 use super::route::{Access, Needs, Route};
@@ -83,6 +84,9 @@ pub struct Context<'c> {
 pub trait Mount: Send + Sync {
     fn find(&self, path: &str) -> Option<Found>;
 
+    /// Its whole table, the most specific route first.
+    fn routes(&self) -> Vec<RouteFacts>;
+
     /// What people are told of a path: the whole mount where it is empty. `None` where no route
     /// matches.
     fn help(&self, path: &str) -> Option<String>;
@@ -127,6 +131,10 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             login: route.login,
             tells_create: route.exists.is_some(),
         })
+    }
+
+    fn routes(&self) -> Vec<RouteFacts> {
+        self.engine.routes().map(RouteFacts::of).collect()
     }
 
     fn help(&self, path: &str) -> Option<String> {

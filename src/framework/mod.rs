@@ -3,6 +3,7 @@
 
 mod coerce;
 mod engine;
+mod facts;
 mod handler;
 mod help;
 mod inputs;
@@ -12,6 +13,7 @@ mod ttl;
 
 pub use coerce::{FieldKind, Fields};
 pub use engine::{Context, Engine, Found, Mount};
+pub use facts::RouteFacts;
 pub use handler::{Call, Handler, Input};
 pub use inputs::{AnyParams, NoParams, Seconds};
 pub use route::{Access, Needs, Route};

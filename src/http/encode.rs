@@ -47,7 +47,11 @@ pub(super) fn outcome(outcome: Result<Reply, Error>, asked: &Asked) -> Encoded {
             if let Error::Internal(source) = &error {
                 tracing::error!(request_id = asked.request_id, %source, "internal error");
             }
-            refusal(&Refusal::from(&error))
+            let mut encoded = refusal(&Refusal::from(&error));
+            if let Error::TooManyWith { headers, .. } = &error {
+                add_headers(&mut encoded.headers, headers.iter());
+            }
+            encoded
         }
     }
 }

@@ -15,6 +15,7 @@ mod forwarded;
 mod json;
 mod listener;
 mod path;
+pub mod probe;
 mod proxy_protocol;
 mod request_id;
 mod service;

@@ -17,7 +17,7 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
         Error::Missing(_) | Error::NoRoute(_) => (404, vec![text]),
         Error::StateNotPresent => (412, vec![text]),
         Error::TooLarge(_) => (413, vec![text]),
-        Error::TooMany(_) => (429, vec![text]),
+        Error::TooMany(_) | Error::TooManyWith { .. } => (429, vec![text]),
         Error::Internal(_) => (500, vec![text]),
         Error::Uninitialized => (501, vec![text]),
         Error::Conflict

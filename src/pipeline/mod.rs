@@ -4,6 +4,7 @@ mod authorize;
 mod measured;
 mod once;
 mod queue;
+mod quota;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    limiter: quota::Limiter,
     measured: Measured,
     once: Once,
     queues: Queues,
@@ -86,6 +88,8 @@ struct Known {
     /// In which it began, or is to begin.
     term: Option<u64>,
     view: Option<Arc<dyn View>>,
+    /// Once quotas were asked: what the client is told of its rate.
+    rate_headers: Option<quota::Headers>,
 }
 
 impl Pipeline {
@@ -101,6 +105,7 @@ impl Pipeline {
             ttl,
             value_bytes_max,
             acls: AclCache::default(),
+            limiter: quota::Limiter::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
@@ -176,7 +181,7 @@ impl Pipeline {
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
-        outcome
+        quota::with_headers(outcome, known.rate_headers)
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -213,6 +218,7 @@ impl Pipeline {
         self.router.close_all();
         self.acls.clear();
         self.once.forget();
+        self.limiter.clear();
     }
 
     async fn attempt(
@@ -229,6 +235,7 @@ impl Pipeline {
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        self.admit(&mut txn, request, known, target).await?;
         known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
         let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;

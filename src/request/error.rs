@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use super::Reply;
@@ -68,6 +69,9 @@ pub enum Error {
     /// 429.
     #[error("{0}")]
     TooMany(String),
+    /// 429, with what the client is told of its rate. Names in lower case.
+    #[error("{text}")]
+    TooManyWith { text: String, headers: BTreeMap<String, String> },
     /// 501.
     #[error("Vault is not initialized")]
     Uninitialized,

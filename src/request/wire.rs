@@ -168,6 +168,11 @@ pub fn encode_error(error: &Error) -> proto::Error {
         Error::DiskFull => (Kind::DiskFull, String::new()),
         Error::TooLarge(text) => (Kind::TooLarge, text.clone()),
         Error::TooMany(text) => (Kind::TooMany, text.clone()),
+        Error::TooManyWith { text, headers } => {
+            let with = Reply { headers: headers.clone(), ..Reply::default() };
+            reply = Some(encode_reply(&with));
+            (Kind::TooMany, text.clone())
+        }
         Error::Uninitialized => (Kind::Uninitialized, String::new()),
         Error::Unresolved => (Kind::Unresolved, String::new()),
         Error::UnsupportedPath => (Kind::UnsupportedPath, String::new()),
@@ -202,7 +207,10 @@ pub fn decode_error(error: proto::Error) -> Result<Error, Malformed> {
         Kind::Unavailable => Error::Unavailable(text),
         Kind::DiskFull => Error::DiskFull,
         Kind::TooLarge => Error::TooLarge(text),
-        Kind::TooMany => Error::TooMany(text),
+        Kind::TooMany => match error.reply {
+            Some(with) => Error::TooManyWith { text, headers: map(with.headers) },
+            None => Error::TooMany(text),
+        },
         Kind::Uninitialized => Error::Uninitialized,
         Kind::Unresolved => Error::Unresolved,
         Kind::UnsupportedPath => Error::UnsupportedPath,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
+use super::process::NodeProcess;
 use super::removal::REMOVED;
 use super::replicated::Replicated;
 use crate::barrier::{Barrier, Keyring, Repeat};
@@ -22,8 +23,8 @@ use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
     Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
-    LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
-    write_first_records,
+    LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, Process, SealStatus, ShareText,
+    Unseal, write_first_records,
 };
 use crate::telemetry::Telemetry;
 
@@ -55,6 +56,7 @@ pub struct Control {
     pub consensus: Arc<dyn Consensus>,
     log: Arc<dyn ReplicatedLog>,
     identity: Identity,
+    pub(super) process: NodeProcess,
     rng: Arc<dyn Rng>,
     pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
@@ -74,6 +76,7 @@ impl Control {
         clock: Arc<dyn Clock>,
         consensus: Arc<dyn Consensus>,
         identity: Identity,
+        process: NodeProcess,
         rng: Arc<dyn Rng>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -84,6 +87,7 @@ impl Control {
             consensus,
             log,
             identity,
+            process,
             rng,
             telemetry,
             shares: std::sync::Mutex::default(),
@@ -341,6 +345,10 @@ impl Control {
 }
 
 impl NodeControl for Control {
+    fn process(&self) -> &dyn Process {
+        &self.process
+    }
+
     fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>> {
         Box::pin(self.initialise(init, None))
     }
@@ -575,4 +583,4 @@ const ALREADY: &str = "Vault is already initialized";
 const CLUSTER_VERSION: u32 = 1;
 
 /// As Vault tells it; the program is built reproducibly, so it is that of the release.
-const BUILD_DATE: &str = "2026-11-24T00:00:00Z";
+pub(super) const BUILD_DATE: &str = "2026-11-24T00:00:00Z";

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::consensus::Alone;
 use super::control::Identity;
+use super::process::NodeProcess;
 use super::running::{Doors, Running};
-use super::{Node, Parts};
+use super::{Node, Parts, sanitized};
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -64,6 +65,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),
         identity,
+        process: NodeProcess::new(sanitized::of_dev(&address)),
         rng: rng.clone(),
         telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),

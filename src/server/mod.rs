@@ -4,16 +4,21 @@ mod admission;
 mod certificates;
 mod consensus;
 mod control;
+mod cors;
 mod dev;
 mod founding;
+mod host;
 mod joining;
+mod log;
 mod metrics;
 mod observer;
 mod origin;
+mod process;
 mod removal;
 mod renewal;
 mod replicated;
 mod running;
+mod sanitized;
 mod service;
 mod settings;
 mod signals;
@@ -27,8 +32,11 @@ mod workers;
 pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role};
 pub use control::{Control, Identity};
+pub use cors::watch_cors;
 pub use dev::{Dev, DevServer, start_dev};
 pub use joining::{JoinTarget, retry_join};
+pub use log::{Log, WatchFilter, WatchLayer, directives, log, word};
+pub use process::{AtWork, NodeProcess};
 pub use removal::watch_removal;
 pub use renewal::{Renewal, renew_certificate};
 pub use replicated::{Replicated, Replication};
@@ -63,6 +71,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
+    pub process: NodeProcess,
     pub rng: Arc<dyn Rng>,
     pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
@@ -81,13 +90,23 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max } =
-            parts;
+        let Parts {
+            barrier,
+            clock,
+            consensus,
+            identity,
+            process,
+            rng,
+            telemetry,
+            ttl,
+            value_bytes_max,
+        } = parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
+            process,
             rng.clone(),
             telemetry,
         ));

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::consensus::{Leader, Role};
 use super::control::Control;
+use super::log::log;
 use super::metrics::milliseconds;
 use super::origin::Origin;
 use super::removal::REMOVED;
@@ -19,7 +20,7 @@ use crate::cluster::{
     Renewed, Wanted,
 };
 use crate::framework::Needs;
-use crate::http::{Answer, BodyRule, Handler, Upload};
+use crate::http::{Answer, BodyRule, Download, Handler, Upload};
 use crate::pipeline::Pipeline;
 use crate::record::RequestId;
 use crate::request::{Error, Operation, Reply, Request};
@@ -60,6 +61,26 @@ impl Service {
 
     /// Here, or on the active node; while there is none, the request waits.
     pub async fn answer(&self, request: Request) -> Answer {
+        let _at_work = self.control.process.enter(&request, self.control.now());
+        let watches = request.path == MONITOR && request.operation == Operation::Read;
+        let watches = watches.then(|| request.params.clone());
+        let mut answer = self.route(request).await;
+        if let Some(params) =
+            watches.filter(|_| answer.outcome.is_ok() && answer.redirect.is_none())
+        {
+            let word = |name| params.get(name).and_then(|word| word.as_str()).unwrap_or_default();
+            match log().watch(word("log_level"), word("log_format")) {
+                Ok(chunks) => {
+                    let content_type = "text/plain; charset=utf-8".into();
+                    answer.download = Some(Download { content_type, chunks });
+                }
+                Err(error) => answer.outcome = Err(error),
+            }
+        }
+        answer
+    }
+
+    async fn route(&self, request: Request) -> Answer {
         let local = self.pipeline.router.system(&request.path);
         let needs = local.as_ref().and_then(|target| target.found).map(|found| found.needs);
         if let Some(target) = &local
@@ -366,6 +387,9 @@ impl Admits for Entrance {
         })
     }
 }
+
+/// What is sent as it is logged, once the request is allowed.
+const MONITOR: &str = "sys/monitor";
 
 /// As Vault's clients send it.
 const NO_FORWARDING: &str = "x-vault-no-request-forwarding";

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
+use super::process::NodeProcess;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
+use super::sanitized::sanitized;
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
 use crate::barrier::Barrier;
@@ -39,29 +41,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Some(address) => with_port(&config.api_addr, address),
         None => config.api_addr.to_string(),
     };
-    let (consensus, cluster_address): (Arc<dyn Consensus>, String) = match &config.settings.storage
-    {
-        Storage::Inmem(_) => (Arc::new(Alone::default()), String::new()),
-        Storage::Raft(raft) => {
-            let node = Replicated::start(Replication {
-                barrier: barrier.clone(),
-                clock: clock.clone(),
-                rng: rng.clone(),
-                path: raft.path.clone(),
-                name: raft.node_id.clone().unwrap_or_default(),
-                api_address: api_address.clone(),
-                cluster_listen: cluster_listen(config)?,
-                cluster_address: config.cluster_addr.authority(),
-                options: options(raft),
-                state: state_options(raft)?,
-                requests: Arc::new(doors.entrance()),
-                admits: Arc::new(doors.entrance()),
-            })
-            .await?;
-            let address = format!("https://{}", node.info().cluster_address);
-            (node, address)
-        }
-    };
+    let (consensus, cluster_address) =
+        consensus(config, &doors, &api_address, (&barrier, &clock, &rng)).await?;
     let targets = match &config.settings.storage {
         Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
         Storage::Inmem(_) => Vec::new(),
@@ -86,8 +67,19 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
         Storage::Inmem(_) => VALUE_BYTES_MAX,
     };
+    let process = NodeProcess::new(sanitized(config));
     let telemetry = telemetry(config)?;
-    let parts = Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max };
+    let parts = Parts {
+        barrier,
+        clock,
+        consensus,
+        identity,
+        process,
+        rng,
+        telemetry,
+        ttl,
+        value_bytes_max,
+    };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);
@@ -95,6 +87,36 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         running.join_with(file);
     }
     Ok(running)
+}
+
+/// What replicates, and where the other nodes reach it.
+async fn consensus(
+    config: &Config,
+    doors: &Doors,
+    api_address: &str,
+    (barrier, clock, rng): (&Arc<Barrier>, &Arc<dyn Clock>, &Arc<dyn Rng>),
+) -> Result<(Arc<dyn Consensus>, String), StartError> {
+    let raft = match &config.settings.storage {
+        Storage::Inmem(_) => return Ok((Arc::new(Alone::default()), String::new())),
+        Storage::Raft(raft) => raft,
+    };
+    let node = Replicated::start(Replication {
+        barrier: barrier.clone(),
+        clock: clock.clone(),
+        rng: rng.clone(),
+        path: raft.path.clone(),
+        name: raft.node_id.clone().unwrap_or_default(),
+        api_address: api_address.to_owned(),
+        cluster_listen: cluster_listen(config)?,
+        cluster_address: config.cluster_addr.authority(),
+        options: options(raft),
+        state: state_options(raft)?,
+        requests: Arc::new(doors.entrance()),
+        admits: Arc::new(doors.entrance()),
+    })
+    .await?;
+    let address = format!("https://{}", node.info().cluster_address);
+    Ok((node, address))
 }
 
 /// The process counts for the first node that is started in it.

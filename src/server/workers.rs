@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
-use super::control::Control;
+use super::control::{BUILD_DATE, Control};
 use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
-use crate::sys::{NodeRecord, expiry, jobs};
+use crate::sys::{self, NodeRecord, expiry, jobs};
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -24,10 +24,14 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             control.set_active(leadership.is_some());
             known = leadership;
         }
+        let mut version_noted = false;
         while *roles.borrow() == Role::Active {
             if control.barrier.is_sealed() {
                 pipeline.forget();
             } else {
+                if !version_noted {
+                    version_noted = note_version(&control, &pipeline).await;
+                }
                 // None waits for another to succeed.
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");
@@ -47,6 +51,13 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             return;
         }
     }
+}
+
+/// Whether `sys/version-history` has this version.
+async fn note_version(control: &Control, pipeline: &Pipeline) -> bool {
+    let version = &control.identity().version;
+    let noted = pipeline.internal(|txn| sys::note_version(txn, version, BUILD_DATE)).await;
+    noted.inspect_err(|error| tracing::warn!(%error, "the version was not noted yet")).is_ok()
 }
 
 /// Works every job off; one that fails does not stop the others.

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
 use crate::request::{Error, Reply};
@@ -68,6 +69,9 @@ pub trait NodeControl: Send + Sync {
         answer: &'a Answer,
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>>;
+
+    /// The process and machine that the node runs on.
+    fn process(&self) -> &dyn Process;
 
     /// What this node has counted, and how it stands.
     ///

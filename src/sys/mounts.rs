@@ -365,4 +365,4 @@ const CORE: &str = "core/";
 /// Paths of secrets engines that are always there, or are another URL space.
 const RESERVED: &[&str] = &["audit/", "auth/", "cubbyhole/", "identity/", "sys/"];
 
-const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");
+pub(super) const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");

@@ -149,6 +149,36 @@ impl<'t> Scope<'t> {
         self.txn.peek_names(&directory)
     }
 
+    /// How many records a directory has, those of directories below it not counted; not noted.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn records(&mut self, directory: &str) -> Result<u64, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.records(&directory)
+    }
+
+    /// The revision of a record, not noted: for caches that are checked by it.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn peek_revision(&mut self, path: &str) -> Result<Revision, Error> {
+        let key = self.key(path)?;
+        self.txn.peek_revision(&key)
+    }
+
+    /// As [`Self::get_shared`], not noted: for what a request need not run again for.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn peek_shared<T>(&mut self, path: &str) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = self.key(path)?;
+        self.txn.peek_shared(&key)
+    }
+
     /// Seals what is given out instead of stored; see [`super::Snapshot::seal`].
     ///
     /// # Errors

@@ -4,6 +4,8 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 `TOKEN` in a path or body stands for the server's root token.
 """
 
+import requests_of_sys
+
 LONG_POLICY = """
 # Everything a policy can say.
 path "secret/data/team/+/config" {
@@ -423,4 +425,7 @@ TRANSIT = [
     row("transit: unmounted", "DELETE", "sys/mounts/transit"),
 ]
 
-REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT
+REQUESTS = (
+    STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT
+    + requests_of_sys.rows(row)
+)

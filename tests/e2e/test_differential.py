@@ -96,7 +96,7 @@ def normal(value, server, name=""):
     return value
 
 
-TEXTS = ("plaintext", "random_bytes")
+TEXTS = ("password", "plaintext", "random_bytes")
 
 NUMBERS = ("server_time_utc", "1", "2")
 

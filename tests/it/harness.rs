@@ -15,6 +15,7 @@ use strongroom::request::{Body, Error, Operation, Params, Reply, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::router::Router;
 use strongroom::secret::Secret;
+use strongroom::server::NodeProcess;
 use strongroom::txn::Scope;
 use strongroom::{auth, engines, sys};
 
@@ -45,7 +46,7 @@ impl Server {
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
         let broker = Arc::new(Broker::default());
         broker.enable(audit.clone());
-        let node: sys::Node = Arc::new(NoNode);
+        let node: sys::Node = Arc::new(NoNode::default());
         let system: Arc<dyn Mount> = sys::engine().unwrap().mount(node).into();
         let entries: Vec<MountEntry> = mounts.iter().map(|(path, _)| entry(path)).collect();
         let system_for_router = system.clone();
@@ -155,6 +156,27 @@ impl Server {
         token: &str,
     ) -> Result<Reply, Error> {
         self.runtime.block_on(self.start(operation, path, params, token))
+    }
+
+    /// As from a client at this address.
+    pub(crate) fn send_from(
+        &self,
+        operation: Operation,
+        path: &str,
+        params: &Value,
+        token: &str,
+        remote: std::net::SocketAddr,
+    ) -> Result<Reply, Error> {
+        let request = Request {
+            id: (&SystemRng as &dyn Rng).uuid(),
+            operation,
+            path: path.into(),
+            params: params.as_object().cloned().unwrap_or_default(),
+            token: (!token.is_empty()).then(|| Arc::new(Secret::new(token.to_owned()))),
+            remote: Some(remote),
+            ..Request::default()
+        };
+        self.block_on(self.pipeline.handle(&request))
     }
 
     /// For tests that run several at once.
@@ -285,9 +307,14 @@ impl Clock for ManualClock {
 }
 
 /// What a pipeline alone has no answer to.
-struct NoNode;
+#[derive(Default)]
+struct NoNode(NodeProcess);
 
 impl sys::NodeControl for NoNode {
+    fn process(&self) -> &dyn sys::Process {
+        &self.0
+    }
+
     fn init(&self, _: sys::Init) -> BoxFuture<'_, Result<sys::InitReply, Error>> {
         Box::pin(async { Err(Error::bad_request("Vault is already initialized")) })
     }

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod bad_input;
 mod cli;
 mod cluster;
 mod config;
@@ -17,6 +18,7 @@ mod help;
 mod http;
 mod once;
 mod paging;
+mod parity;
 mod routing;
 mod server;
 mod sys;

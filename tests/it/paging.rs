@@ -170,15 +170,6 @@ impl View for Counting {
         self.view.directory(directory)
     }
 
-    fn recall(
-        &self,
-        id: &strongroom::record::RequestId,
-        step: u32,
-        now: Timestamp,
-    ) -> Result<strongroom::record::Remembered, ViewError> {
-        self.view.recall(id, step, now)
-    }
-
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.view.system(key)
     }

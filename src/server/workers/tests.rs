@@ -12,6 +12,7 @@ use crate::framework::{Mount, TtlLimits};
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::record::{Leadership, View};
 use crate::rng::{Rng, SystemRng};
+use crate::sys;
 use crate::telemetry::{self, Telemetry};
 
 #[tokio::test]
@@ -65,6 +66,7 @@ fn node(consensus: Arc<Again>) -> Node {
             retry_join: Vec::new(),
             joins_by_token: false,
         },
+        process: crate::server::NodeProcess::default(),
         rng: rng.clone(),
         telemetry: Arc::new(Telemetry::new(telemetry::Settings::default()).unwrap()),
         ttl: TtlLimits::default(),
@@ -72,12 +74,12 @@ fn node(consensus: Arc<Again>) -> Node {
     });
     let node = node.unwrap();
     let write = node.pipeline.internal(|txn| {
-        crate::sys::write_first_records(txn, rng.as_ref(), None)?;
+        sys::write_first_records(txn, rng.as_ref(), None)?;
         let entry = crate::mount::MountEntry {
             kind: "kv".into(),
             uuid: "u".into(),
             path: "secret/".into(),
-            ..crate::sys::system_entry(rng.as_ref())
+            ..sys::system_entry(rng.as_ref())
         };
         txn.scope(crate::mount::ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
     });

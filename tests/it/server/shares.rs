@@ -27,6 +27,7 @@ fn health_is_told_while_shares_are_forgotten() {
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),
         identity,
+        process: strongroom::server::NodeProcess::default(),
         rng,
         ttl: TtlLimits::default(),
         value_bytes_max: strongroom::pipeline::VALUE_BYTES_MAX,

@@ -1,3 +1,13 @@
+mod browsers;
+mod explain;
+mod internal;
 mod mounts;
+mod openapi;
+mod passwords;
+mod plugins;
 mod policies;
+mod process;
+mod quotas;
 mod remount;
+mod tools;
+mod versions;
