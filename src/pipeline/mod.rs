@@ -13,6 +13,7 @@ use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
+use crate::identity::{IdentityStore, Login, WhoCache};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
@@ -36,6 +37,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    identities: WhoCache,
     queues: Queues,
 }
 
@@ -80,8 +82,20 @@ struct Known {
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
-        let (acls, queues) = (AclCache::default(), Queues::default());
-        Self { audit, barrier, clock, log, rng, router, ttl, value_bytes_max, acls, queues }
+        let (acls, identities, queues) = Default::default();
+        Self {
+            audit,
+            barrier,
+            clock,
+            log,
+            rng,
+            router,
+            ttl,
+            value_bytes_max,
+            acls,
+            identities,
+            queues,
+        }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -160,6 +174,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.identities.clear();
     }
 
     async fn attempt(
@@ -274,6 +289,7 @@ impl Pipeline {
         auth.renewable = auth.renewable && !is_batch;
         auth.orphan = true;
         auth.ttl = Duration::from_secs(granted.ttl);
+        self.recognize(txn, mount, auth)?;
         let entry = TokenEntry {
             policies: auth.token_policies.clone(),
             path: request.path.clone(),
@@ -296,6 +312,24 @@ impl Pipeline {
         auth.client_token = token.expose().clone();
         auth.accessor = entry.accessor;
         Ok(granted.warning)
+    }
+
+    /// The entity behind a login, made where it is the first, and what it adds to the token.
+    fn recognize(&self, txn: &mut Txn, mount: &MountEntry, auth: &mut Auth) -> Result<(), Error> {
+        let now = txn.now();
+        let mut scope = txn.scope(CORE);
+        let mut identities = IdentityStore::new(&mut scope);
+        if !auth.alias_name.is_empty() {
+            let login = Login {
+                mount_accessor: &mount.accessor,
+                local: mount.local,
+                alias_name: &auth.alias_name,
+                alias_metadata: &auth.alias_metadata,
+                group_aliases: &auth.group_aliases,
+            };
+            auth.entity_id = identities.log_in(self.rng.as_ref(), now, login)?;
+        }
+        identities.tell(auth)
     }
 
     /// Create, where the route can tell and nothing is there yet. The token is known to be good;

@@ -16,7 +16,7 @@ mod ui;
 pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
 };
-pub use first::{system_entry, write_first_records};
+pub use first::{system_entry, write_first_records, write_missing_records};
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
     join_token_path,
