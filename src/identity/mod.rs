@@ -12,8 +12,6 @@ mod login;
 mod members;
 mod merge;
 mod records;
-#[cfg(test)]
-mod tests;
 mod unmount;
 
 pub use effective::{Who, WhoCache};

@@ -4,6 +4,8 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 `TOKEN` in a path or body stands for the server's root token.
 """
 
+import requests_of_identity
+
 LONG_POLICY = """
 # Everything a policy can say.
 path "secret/data/team/+/config" {
@@ -334,4 +336,7 @@ CAPABILITIES = [
     row("capabilities: of a stranger", "PUT", "sys/capabilities-self", {"paths": ["a"]}, token="stranger"),
 ]
 
-REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES
+REQUESTS = (
+    STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES
+    + requests_of_identity.REQUESTS
+)

@@ -16,8 +16,6 @@ mod provider;
 mod role;
 mod scope;
 mod template;
-#[cfg(test)]
-mod tests;
 mod token;
 mod userinfo;
 mod work;
