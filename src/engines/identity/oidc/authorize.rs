@@ -86,7 +86,7 @@ async fn authorize(call: &mut Call<'_>, input: Authorize) -> Result<Reply, Error
 
 /// The code, or what is wrong with the question.
 fn leave(call: &mut Call<'_>, input: &Authorize) -> Result<Result<String, Refused>, Error> {
-    if let Err(refused) = check_form(input) {
+    if let Err(refused) = check_support(input) {
         return Ok(Err(refused));
     }
     let Some(provider) = provider::get(&mut call.storage, &input.name)? else {
@@ -98,6 +98,9 @@ fn leave(call: &mut Call<'_>, input: &Authorize) -> Result<Result<String, Refuse
     if !allows(&provider.allowed_client_ids, &client.client_id) {
         let text = "client is not authorized to use the provider";
         return Ok(Err(Refused("unauthorized_client", text)));
+    }
+    if let Err(refused) = check_form(input) {
+        return Ok(Err(refused));
     }
     if !client.allows_redirect(&input.redirect_uri) {
         let text = "redirect_uri is not allowed for the client";
@@ -152,9 +155,10 @@ fn scopes(input: &Authorize) -> impl Iterator<Item = String> {
     names.into_iter().map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-fn check_form(input: &Authorize) -> Result<(), Refused> {
-    let too_long = [&input.state, &input.nonce, &input.redirect_uri, &input.scope];
-    let refusals = [
+/// Before it is known who asks.
+fn check_support(input: &Authorize) -> Result<(), Refused> {
+    let kept = [&input.state, &input.nonce, &input.redirect_uri, &input.scope];
+    first([
         (
             !input.request.is_empty(),
             Refused("request_not_supported", "request parameter is not supported"),
@@ -164,9 +168,18 @@ fn check_form(input: &Authorize) -> Result<(), Refused> {
             Refused("request_uri_not_supported", "request_uri parameter is not supported"),
         ),
         (
-            too_long.iter().any(|text| text.len() > TEXT_BYTES_MAX),
+            kept.iter().any(|text| text.len() > TEXT_BYTES_MAX),
             Refused("invalid_request", "a parameter is longer than 4096 bytes"),
         ),
+        (
+            input.client_id.is_empty(),
+            Refused("invalid_client_id", "client_id parameter is required"),
+        ),
+    ])
+}
+
+fn check_form(input: &Authorize) -> Result<(), Refused> {
+    first([
         (
             !scopes(input).any(|name| name == scope::OPENID),
             Refused("invalid_request", "scope parameter must contain the \"openid\" value"),
@@ -184,14 +197,13 @@ fn check_form(input: &Authorize) -> Result<(), Refused> {
             Refused("unsupported_response_type", "unsupported response_type value"),
         ),
         (
-            input.client_id.is_empty(),
-            Refused("invalid_client_id", "client_id parameter is required"),
-        ),
-        (
             input.max_age.is_some_and(|age| age < 0),
             Refused("invalid_request", "max_age must not be negative"),
         ),
-    ];
+    ])
+}
+
+fn first(refusals: impl IntoIterator<Item = (bool, Refused)>) -> Result<(), Refused> {
     match refusals.into_iter().find(|(is_refused, _)| *is_refused) {
         Some((_, refused)) => Err(refused),
         None => Ok(()),

@@ -58,23 +58,26 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), Error> {
     ))
 }
 
-/// The server's address: `own` where it is set, else what `oidc/config` says, else the active
-/// node's.
+/// A provider's address: its own where it has one, else the active node's.
+///
+/// # Errors
+/// Where the store cannot be read.
 pub(super) fn base(core: &mut Scope<'_>, own: &str) -> Result<String, Error> {
     if !own.is_empty() {
         return Ok(own.to_owned());
-    }
-    let set: Option<std::sync::Arc<String>> = core.get_shared(ISSUER)?;
-    if let Some(set) = set.filter(|set| !set.is_empty()) {
-        return Ok(set.to_string());
     }
     let address = core.get_shared::<String>(API_ADDRESS)?;
     Ok(address.map(|address| address.trim_end_matches('/').to_owned()).unwrap_or_default())
 }
 
 /// The `iss` of tokens that roles issue.
+///
+/// # Errors
+/// Where the store cannot be read.
 pub(super) fn issuer(core: &mut Scope<'_>) -> Result<String, Error> {
-    Ok(format!("{}/v1/identity/oidc", base(core, "")?))
+    let set = core.get_shared::<String>(ISSUER)?;
+    let base = base(core, set.as_deref().map(String::as_str).unwrap_or_default())?;
+    Ok(format!("{base}/v1/identity/oidc"))
 }
 
 const ISSUER: &str = "identity/oidc/issuer";

@@ -40,8 +40,6 @@ async fn issue(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
     let found = role::get(&mut call.storage, &input.name)?;
     let role =
         found.ok_or_else(|| Error::BadRequest(format!("role {:?} not found", input.name)))?;
-    let who = caller(call)?
-        .ok_or_else(|| Error::bad_request("no entity associated with the request's token"))?;
     let key = NamedKey::get(&mut call.storage, &role.key)?;
     let key = key.ok_or_else(|| Error::BadRequest(format!("key {:?} not found", role.key)))?;
     if !allows(&key.allowed_client_ids, &role.client_id) {
@@ -50,6 +48,8 @@ async fn issue(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
             role.key, input.name
         )));
     }
+    let who = caller(call)?
+        .ok_or_else(|| Error::bad_request("no entity associated with the request's token"))?;
     let now = call.now.seconds();
     let mut claims = template::fill(&role.template, Some(&who), call.now)?;
     claims.extend(standard(&Standard {
