@@ -3,6 +3,7 @@
 pub mod cubbyhole;
 pub mod identity;
 pub mod kv;
+pub mod transit;
 
 use std::sync::Arc;
 
@@ -19,10 +20,11 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
         "identity" => identity::engine()?,
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
+        "transit" => transit::engine()?,
         _ => return Ok(None),
     };
     Ok(Some(engine.mount(()).into()))
 }
 
 /// The kinds that can be mounted, sorted. Cubbyhole and identity are built in.
-pub const KINDS: &[&str] = &["kv"];
+pub const KINDS: &[&str] = &["kv", "transit"];
