@@ -1,6 +1,6 @@
 //! Whose request it is, and whether their policies allow it.
 
-use super::{CORE, Known, Pipeline, Spent};
+use super::{CORE, Known, Pipeline, Spent, wrap};
 use crate::auth::cidr::is_within;
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
@@ -37,6 +37,9 @@ impl Pipeline {
         known: &mut Known,
         target: Option<&Target>,
     ) -> Result<Verdict, Error> {
+        if let Some(refusal) = wrap::refuse_token(txn, request, target)? {
+            return Ok(Verdict { refusal: Some(refusal), spent: Spent::NotLast });
+        }
         // What no route claims needs what most routes need.
         let access =
             target.and_then(|target| target.found).map_or(Access::Policy, |found| found.access);

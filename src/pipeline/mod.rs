@@ -2,6 +2,7 @@
 
 mod authorize;
 mod queue;
+mod wrap;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +125,7 @@ impl Pipeline {
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
-        outcome
+        outcome.map(wrap::shown)
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -198,7 +199,7 @@ impl Pipeline {
         txn.keep();
         let outcome = match asked {
             Asked::Verdict => target
-                .map_or(Ok(()), |target| refuse_wrapping(request, target))
+                .map_or(Ok(()), |target| wrap::refuse_of_node(request, target))
                 .map(|()| Reply::default()),
             Asked::Reply => self.run(&mut txn, request, known, target).await,
         };
@@ -230,11 +231,25 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Result<Reply, Error> {
         let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
-        refuse_wrapping(request, target)?;
+        wrap::refuse_of_node(request, target)?;
         if request.operation == Operation::Help {
             let help = target.mount.help(&target.path).ok_or(Error::UnsupportedPath)?;
             return Reply::bare(&serde_json::json!({ "help": help, "see_also": null }));
         }
+        let outcome = self.run_handler(txn, request, known, target).await;
+        if target.found.is_some_and(|found| found.needs == Needs::Nothing) {
+            return outcome;
+        }
+        self.wrap(txn, request, &target.entry, outcome)
+    }
+
+    async fn run_handler(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        known: &Known,
+        target: &Target,
+    ) -> Result<Reply, Error> {
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         let params = request.params.clone();
@@ -401,17 +416,6 @@ enum Spent {
 enum Commit {
     Stands,
     Conflict(Option<Contested>),
-}
-
-/// An answer that was to be wrapped must not be given in clear; what a node tells anyone about
-/// itself is nothing to wrap.
-fn refuse_wrapping(request: &Request, target: &Target) -> Result<(), Error> {
-    let reads = matches!(request.operation, Operation::Header | Operation::Help | Operation::Read);
-    let is_of_node = target.found.is_some_and(|found| found.needs == Needs::Nothing);
-    if request.wrap_ttl.is_none() || (reads && is_of_node) {
-        return Ok(());
-    }
-    Err(Error::bad_request("response wrapping is not supported yet"))
 }
 
 /// A token's last use ends it.

@@ -12,6 +12,7 @@ mod raft;
 mod remount;
 mod tuning;
 mod ui;
+mod wrapping;
 
 pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
@@ -41,6 +42,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         ui::routes(),
         raft::routes(),
         remount::routes(),
+        wrapping::routes(),
     ]
     .into_iter()
     .flatten()

@@ -74,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "request",
             "rng",
             "router",
+            "secret",
             "txn",
         ],
     ),

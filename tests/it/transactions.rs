@@ -42,29 +42,6 @@ fn read_then_write_runs_again_when_the_read_is_stale() {
 }
 
 #[test]
-fn answer_that_was_to_be_wrapped_is_refused_rather_than_given_in_clear() {
-    let server = Server::with_mounts(vec![("box/", storage_box())]);
-    server.write("box/item/a", &json!({"value": 1})).unwrap();
-    server.audited();
-    for (operation, params) in
-        [(Operation::Read, json!({})), (Operation::Update, json!({"value": 2}))]
-    {
-        let request = Request {
-            operation,
-            path: "box/item/a".into(),
-            params: params.as_object().cloned().unwrap(),
-            token: Some(Arc::new(Secret::new(server.root.clone()))),
-            wrap_ttl: Some(Duration::from_secs(60)),
-            ..Request::default()
-        };
-        let outcome = server.block_on(server.pipeline.handle(&request));
-        assert!(matches!(outcome, Err(Error::BadRequest(_))), "{operation:?}: {outcome:?}");
-        assert!(server.block_on(server.pipeline.judge(&request)).is_err());
-    }
-    assert_eq!(data(server.read("box/item/a").unwrap())["value"], 1);
-}
-
-#[test]
 fn what_a_node_tells_of_itself_is_nothing_to_wrap() {
     let server = Server::new();
     for (operation, wraps) in [(Operation::Read, false), (Operation::Update, true)] {
@@ -77,7 +54,7 @@ fn what_a_node_tells_of_itself_is_nothing_to_wrap() {
         let target = server.pipeline.router.system("sys/init").unwrap();
         let outcome = server.block_on(server.pipeline.local(&request, &target));
         let refused = matches!(&outcome, Err(error)
-            if error.to_string() == "response wrapping is not supported yet");
+            if error.to_string() == "the response of this path cannot be wrapped");
         assert_eq!(refused, wraps, "{operation:?}: {outcome:?}");
     }
 }

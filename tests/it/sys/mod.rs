@@ -1,3 +1,4 @@
 mod mounts;
 mod policies;
 mod remount;
+mod wrapping;
