@@ -16,15 +16,16 @@ use crate::log::{BoxFuture, LogError, ReplicatedLog};
 use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
 use crate::record::{Applied, SystemKey};
-use crate::request::Error;
+use crate::request::{Error, Reply};
 use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
     Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
-    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
+    LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
     write_first_records,
 };
+use crate::telemetry::Telemetry;
 
 /// How a node is known to others.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub struct Control {
     log: Arc<dyn ReplicatedLog>,
     identity: Identity,
     rng: Arc<dyn Rng>,
+    pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
     shares: std::sync::Mutex<seal::Unseal>,
     /// A cluster that this node has asked to join.
@@ -73,6 +75,7 @@ impl Control {
         consensus: Arc<dyn Consensus>,
         identity: Identity,
         rng: Arc<dyn Rng>,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         let log = consensus.clone().log();
         Self {
@@ -82,6 +85,7 @@ impl Control {
             log,
             identity,
             rng,
+            telemetry,
             shares: std::sync::Mutex::default(),
             pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
@@ -255,7 +259,7 @@ impl Control {
     }
 
     /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
-    fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
+    pub(super) fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pending) = pending.as_ref() {
             let collector = &pending.collector;
@@ -495,6 +499,10 @@ impl NodeControl for Control {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
         Box::pin(self.take_answer(answer, authority_key))
+    }
+
+    fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error> {
+        self.shown_metrics(format)
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

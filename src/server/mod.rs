@@ -6,6 +6,7 @@ mod consensus;
 mod control;
 mod dev;
 mod joining;
+mod metrics;
 mod observer;
 mod removal;
 mod renewal;
@@ -49,6 +50,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
 use crate::router::Router;
 use crate::sys;
+use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
@@ -58,6 +60,7 @@ pub struct Parts {
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
     pub rng: Arc<dyn Rng>,
+    pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -74,13 +77,15 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
+        let Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max } =
+            parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
             rng.clone(),
+            telemetry,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();
@@ -97,6 +102,7 @@ impl Node {
             value_bytes_max,
         }));
         let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }
 }

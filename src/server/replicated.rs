@@ -155,6 +155,11 @@ impl Replicated {
         Ok(node_name("", &Identity::open(&folder(&disk, path, "node")?, rng)?))
     }
 
+    /// Of this node's own files.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.removed_file.parent()
+    }
+
     pub fn info(&self) -> &NodeInfo {
         &self.info
     }

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
+    ("telemetry", &["clock"]),
     ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
@@ -126,6 +127,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "sys",
+            "telemetry",
         ],
     ),
     (

@@ -2,6 +2,7 @@
 
 mod dev;
 mod input;
+mod metrics;
 mod process;
 mod shares;
 mod signals;
