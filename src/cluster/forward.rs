@@ -279,13 +279,14 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, ForwardError> {
         period: Duration::from_millis(auth.period_milliseconds),
         bound_cidrs: auth.bound_cidrs,
         alias_name: auth.alias_name,
+        ..Auth::default()
     })
 }
 
 fn encode_error(error: Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) => (Kind::BadRequest, text),
+        Error::BadRequest(text) | Error::InvalidCredentials(text) => (Kind::BadRequest, text),
         Error::Conflict => (Kind::Conflict, String::new()),
         Error::Denied => (Kind::Denied, String::new()),
         Error::Forbidden(text) => (Kind::Forbidden, text),

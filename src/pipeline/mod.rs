@@ -1,6 +1,8 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod lockout;
+mod login;
 mod measured;
 mod queue;
 mod wrap;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audit::{Broker, Record, Side};
+use crate::auth::lockout::LockoutSettings;
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
@@ -24,6 +27,7 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use lockout::Lockouts;
 use measured::Measured;
 use queue::Queues;
 use tokio::time::Instant;
@@ -40,6 +44,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    lockouts: Lockouts,
     measured: Measured,
     queues: Queues,
 }
@@ -96,9 +101,17 @@ impl Pipeline {
             ttl,
             value_bytes_max,
             acls: AclCache::default(),
+            lockouts: Lockouts::default(),
             measured: Measured::default(),
             queues: Queues::default(),
         }
+    }
+
+    /// With what the configuration says of users who fail to log in.
+    #[must_use]
+    pub fn with_lockout(mut self, settings: LockoutSettings) -> Self {
+        self.lockouts.settings = settings;
+        self
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -180,6 +193,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.lockouts.clear();
     }
 
     async fn attempt(
@@ -272,16 +286,19 @@ impl Pipeline {
         known: &Known,
         target: &Target,
     ) -> Result<Reply, Error> {
+        let is_login = target.found.is_some_and(|found| found.login);
+        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         let params = request.params.clone();
-        let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
+        let handled = target.mount.handle(context, known.operation, &target.path, params).await;
+        let mut reply = self.lockouts.end(txn, attempted, handled)?;
         if reply.mount_type.is_empty() {
             reply.mount_type.clone_from(&target.entry.kind);
         }
         if let Some(auth) = &mut reply.auth
             && auth.client_token.is_empty()
-            && target.found.is_some_and(|found| found.login)
+            && is_login
         {
             let warning = self.issue(txn, request, &target.entry, auth)?;
             reply.warnings.extend(warning);
@@ -297,9 +314,11 @@ impl Pipeline {
         mount: &MountEntry,
         auth: &mut Auth,
     ) -> Result<Option<String>, Error> {
+        login::complete(mount, auth)?;
         let now = txn.now();
         let terms = TtlTerms {
-            requested: auth.ttl.as_secs(),
+            usual: auth.ttl.as_secs(),
+            max: auth.max_ttl.as_secs(),
             explicit_max: auth.explicit_max_ttl.as_secs(),
             period: auth.period.as_secs(),
             ..TtlTerms::default()
@@ -373,7 +392,7 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: target.entry.administers().then_some(ROOT_NAMESPACE),
+            namespace: target.entry.reaches_namespace().then_some(ROOT_NAMESPACE),
             rng: self.rng.as_ref(),
             mount: &target.entry,
             ttl: self.ttl.of(&target.entry.config),

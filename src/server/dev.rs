@@ -9,6 +9,7 @@ use super::consensus::Alone;
 use super::control::Identity;
 use super::running::{Doors, Running};
 use super::{Node, Parts};
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -67,6 +68,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         rng: rng.clone(),
         telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),
+        lockout: LockoutSettings::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;

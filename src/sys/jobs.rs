@@ -1,6 +1,7 @@
 //! Works jobs off, one bounded step at a time.
 
 use crate::auth::token::TokenStore;
+use crate::auth::{approle, lockout};
 use crate::job::{JOBS, Job, JobKind, delete_tree};
 use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
 use crate::request::Error;
@@ -36,6 +37,20 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
                 None => true,
             }
         }
+        JobKind::DeleteTree { directory } => {
+            let mut namespace = txn.scope(ROOT_NAMESPACE);
+            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX
+        }
+        JobKind::TidySecretIds { mount, after } => {
+            let now = txn.now();
+            let after = approle::tidy_step(&mut txn.scope(ROOT_NAMESPACE), &mount, &after, now)?;
+            if let Some(after) = after {
+                let job = Job { kind: JobKind::TidySecretIds { mount, after } };
+                job.file(name, &mut txn.scope(CORE))?;
+                return Ok(true);
+            }
+            true
+        }
         JobKind::Unmount { entry } => unmount(txn, &entry)?,
     };
     if done {
@@ -49,6 +64,10 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
     if entry.table == Table::Auth
         && !TokenStore::new(&mut txn.scope(CORE)).revoke_of_mount(&entry.accessor)?
     {
+        return Ok(false);
+    }
+    let locks = lockout::directory(&entry.accessor);
+    if delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)? == STEP_RECORDS_MAX {
         return Ok(false);
     }
     let prefix = entry.storage_prefix();

@@ -5,6 +5,7 @@ mod control;
 pub mod expiry;
 mod first;
 pub mod jobs;
+mod locked_users;
 mod metrics;
 mod mounts;
 mod node;
@@ -46,6 +47,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         raft::routes(),
         remount::routes(),
         wrapping::routes(),
+        locked_users::routes(),
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,8 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 `TOKEN` in a path or body stands for the server's root token.
 """
 
+import requests_of_logins
+
 LONG_POLICY = """
 # Everything a policy can say.
 path "secret/data/team/+/config" {
@@ -335,3 +337,4 @@ CAPABILITIES = [
 ]
 
 REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES
+REQUESTS += requests_of_logins.REQUESTS

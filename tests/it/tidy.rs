@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "clock",
             "crypto",
+            "duration",
             "expiry",
             "framework",
             "job",
