@@ -3,6 +3,7 @@
 mod envelope;
 mod error;
 mod reply;
+pub mod wire;
 
 pub use envelope::envelope;
 pub use error::Error;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::record::RequestId;
 use crate::secret::Secret;
 
 /// A request's parameters: query, body and what the path captured, merged.
@@ -57,6 +59,8 @@ impl Operation {
 pub struct Request {
     /// A version 4 UUID, made by the node that the client reached.
     pub id: String,
+    /// By which the log knows it again. `None`: it is not repeated, and nothing is kept of it.
+    pub known_as: Option<RequestId>,
     pub operation: Operation,
     /// Empty for the root namespace, else with a trailing slash.
     pub namespace: String,

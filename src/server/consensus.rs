@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use super::replicated::Replicated;
 use crate::cluster::{ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
-use crate::record::View;
+use crate::record::{Leadership, View};
 use crate::request::Error;
 use crate::secret::Secret;
 
@@ -21,6 +21,14 @@ pub trait Consensus: Send + Sync {
 
     /// Changes with each election.
     fn roles(&self) -> watch::Receiver<Role>;
+
+    /// This node's own, while it leads: another one each time that it begins to.
+    fn leadership(&self) -> Option<Leadership>;
+
+    /// Whether a quorum still follows this node, which leads: where not, no request can succeed.
+    fn has_quorum(&self) -> bool {
+        self.leadership().is_some()
+    }
 
     fn progress(&self) -> Option<Progress>;
 
@@ -50,8 +58,9 @@ pub trait Consensus: Send + Sync {
     /// [`Error::Unavailable`] where no other node can take it.
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// A sealed node does not stand for leadership.
-    fn set_unsealed(&self, unsealed: bool);
+    /// To be called after the barrier was opened or closed: a sealed node does not stand for
+    /// leadership, and forwards nothing.
+    fn follow_seal(&self);
 
     /// The node among others, where it is one.
     fn replicated(&self) -> Option<&Replicated> {
@@ -88,6 +97,8 @@ pub struct Founded {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Leader {
     pub id: u64,
+    /// In which it leads.
+    pub term: u64,
     pub name: String,
     pub api_address: String,
     pub cluster_address: String,
@@ -133,6 +144,10 @@ impl Consensus for Alone {
         self.role.subscribe()
     }
 
+    fn leadership(&self) -> Option<Leadership> {
+        Some(Leadership { term: 1, node: 1 })
+    }
+
     fn progress(&self) -> Option<Progress> {
         None
     }
@@ -161,7 +176,7 @@ impl Consensus for Alone {
         Box::pin(async { Err(Error::Unavailable("there is no other node to hand over to".into())) })
     }
 
-    fn set_unsealed(&self, _: bool) {}
+    fn follow_seal(&self) {}
 
     fn storage_type(&self) -> &'static str {
         "inmem"

@@ -10,7 +10,7 @@ use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
 use super::removal::REMOVED;
 use super::replicated::Replicated;
-use crate::barrier::{Barrier, Keyring};
+use crate::barrier::{Barrier, Keyring, Repeat};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
 use crate::mount::ROOT_NAMESPACE;
@@ -155,11 +155,17 @@ impl Control {
             txn.put_system(key, record);
         }
         let batch = txn.into_batch()?.ok_or_else(|| Error::internal("nothing to initialise"))?;
-        let entry = barrier.seal(batch, Bytes::new(), 0)?;
+        let entry = barrier.seal(batch, Repeat::default())?;
         match self.log.propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::NotActive),
+            // Nothing is remembered of what has no request id.
+            Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+                return Err(Error::NotActive);
+            }
+        }
+        if let Some(node) = self.consensus.replicated() {
+            node.note_founded().await;
         }
         let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
         let shares = made.shares.iter().map(text);
@@ -206,6 +212,16 @@ impl Control {
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
+    /// Also where this node's log, which says so, is still being read or on its way.
+    fn is_initialised(&self) -> Result<bool, Error> {
+        let is_known = self.cluster()?.is_some() || self.belongs_to_cluster();
+        Ok(is_known || self.shares_so_far().2.is_some())
+    }
+
+    fn belongs_to_cluster(&self) -> bool {
+        self.consensus.replicated().is_some_and(Replicated::belongs_to_cluster)
+    }
+
     /// Whether this node was taken out of its cluster.
     pub fn is_removed(&self) -> bool {
         self.consensus.replicated().is_some_and(Replicated::is_removed)
@@ -218,6 +234,13 @@ impl Control {
         let share = parse_share(share)?;
         match (self.seal_configuration()?, self.keyring_record()?) {
             (Some(configuration), Some(record)) => {
+                if let Some(keyring) = self.add_share(share, &configuration, &record)? {
+                    self.open(Arc::new(keyring));
+                }
+                Ok(())
+            }
+            _ if self.belongs_to_cluster() => {
+                let (configuration, record) = self.records_arrive().await?;
                 if let Some(keyring) = self.add_share(share, &configuration, &record)? {
                     self.open(Arc::new(keyring));
                 }
@@ -242,7 +265,7 @@ impl Control {
 
     pub(super) fn open(&self, keyring: Arc<Keyring>) {
         self.barrier.open(keyring);
-        self.consensus.set_unsealed(true);
+        self.consensus.follow_seal();
         tracing::info!("unsealed");
     }
 
@@ -285,11 +308,12 @@ impl Control {
     fn status(&self) -> Result<SealStatus, Error> {
         let (progress, nonce, pending) = self.shares_so_far();
         let configuration = self.seal_configuration()?.or(pending);
+        let initialized = configuration.is_some() || self.belongs_to_cluster();
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
         Ok(SealStatus {
             kind: SEAL_TYPE.into(),
-            initialized: configuration.is_some(),
+            initialized,
             sealed,
             t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
             n: configuration.as_ref().map_or(0, SealConfiguration::shares),
@@ -310,7 +334,7 @@ impl Control {
     /// Drops the keys, whatever came of the hand-over.
     pub(super) fn close(&self) {
         self.barrier.close();
-        self.consensus.set_unsealed(false);
+        self.consensus.follow_seal();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
         tracing::info!("sealed");
     }
@@ -322,7 +346,7 @@ impl NodeControl for Control {
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        Box::pin(async { Ok(self.cluster()?.is_some() || self.shares_so_far().2.is_some()) })
+        Box::pin(async { self.is_initialised() })
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>> {
@@ -356,15 +380,18 @@ impl NodeControl for Control {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         Box::pin(async {
-            let cluster = self.cluster()?;
             let sealed = self.barrier.is_sealed();
-            let initialized = cluster.is_some() || self.shares_so_far().2.is_some();
-            let known = cluster.filter(|_| !sealed);
+            let initialized = self.is_initialised()?;
+            let known = self.cluster()?.filter(|_| !sealed);
             let mode = if sealed { "unknown" } else { "disabled" };
             Ok(Health {
                 initialized,
                 sealed,
-                standby: sealed || self.consensus.role() != Role::Active,
+                // A load balancer is to send requests where they can succeed: an active node
+                // that has lost its quorum is none, though it does not know of another.
+                standby: sealed
+                    || self.consensus.role() != Role::Active
+                    || !self.consensus.has_quorum(),
                 performance_standby: false,
                 replication_performance_mode: mode.into(),
                 replication_dr_mode: mode.into(),

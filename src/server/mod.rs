@@ -5,9 +5,11 @@ mod certificates;
 mod consensus;
 mod control;
 mod dev;
+mod founding;
 mod joining;
 mod metrics;
 mod observer;
+mod origin;
 mod removal;
 mod renewal;
 mod replicated;
@@ -15,7 +17,9 @@ mod running;
 mod service;
 mod settings;
 mod signals;
+mod standing;
 mod start;
+mod succession;
 mod tasks;
 mod tokens;
 mod workers;
@@ -113,7 +117,8 @@ impl Node {
             value_bytes_max,
         });
         let pipeline = Arc::new(pipeline.with_lockout(lockout));
-        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        let service =
+            Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }

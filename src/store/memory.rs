@@ -4,10 +4,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::apply::{Effects, apply};
+use super::requests::Requests;
+use super::state::listed_range;
 use crate::clock::Timestamp;
 use crate::record::{
-    Applied, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory, StoredKey,
-    SystemKey, View, ViewError,
+    Applied, Directory, Leadership, Part, Record, Remembered, RequestId, Revision, SealedBatch,
+    StoredDirectory, StoredKey, SystemKey, View, ViewError, VisitRecord,
 };
 
 /// The whole state in memory, gone with the process: `storage "inmem"`, `-dev`, and tests.
@@ -20,6 +22,7 @@ pub struct Tables {
     pub directories: BTreeMap<StoredDirectory, Directory>,
     pub records: BTreeMap<StoredKey, Record>,
     pub system: BTreeMap<SystemKey, (Revision, Bytes)>,
+    pub requests: Requests,
     pub time: Timestamp,
 }
 
@@ -34,6 +37,11 @@ impl MemoryState {
         leadership: Leadership,
         batch: &SealedBatch,
     ) -> Result<Applied, ViewError> {
+        {
+            let mut tables = self.write();
+            let time = tables.time.max(batch.header.time);
+            tables.requests.advance(time, &batch.header);
+        }
         let (applied, effects) = apply(self, index, leadership, batch)?;
         self.write().merge(effects);
         Ok(applied)
@@ -64,6 +72,9 @@ impl Tables {
         merge(&mut self.directories, effects.directories);
         merge(&mut self.system, effects.system);
         self.time = effects.time;
+        if let Some((id, step, response)) = effects.remembered {
+            self.requests.remember((id, step), response, effects.time);
+        }
     }
 }
 
@@ -75,15 +86,17 @@ impl View for MemoryState {
     fn list(
         &self,
         directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
+        part: Part,
+        visit: &mut VisitRecord<'_>,
+    ) -> Result<Directory, ViewError> {
         let tables = self.read();
-        let [mut first, mut last] = [[0; 32], [u8::MAX; 32]];
-        for bound in [&mut first, &mut last] {
-            bound.split_at_mut(16).0.copy_from_slice(&directory.0);
-        }
-        let range = tables.records.range(StoredKey(first)..=StoredKey(last));
         let state = tables.directories.get(directory).copied().unwrap_or(Directory::ABSENT);
-        Ok((state, range.map(|(key, record)| (*key, record.clone())).collect()))
+        let range = tables.records.range(listed_range(directory, &part)).take(part.records_max);
+        // Values are shared, and nobody waits for the visitor.
+        let records: Vec<_> = range.map(|(key, record)| (*key, record.clone())).collect();
+        drop(tables);
+        let _ = records.into_iter().try_for_each(|(key, record)| visit(key, record));
+        Ok(state)
     }
 
     fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
@@ -94,8 +107,24 @@ impl View for MemoryState {
         Ok(self.read().system.get(&key).cloned())
     }
 
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        Ok(self.read().requests.recall(id, step, time))
+    }
+
     fn time(&self) -> Result<Timestamp, ViewError> {
         Ok(self.read().time)
+    }
+}
+
+impl Tables {
+    /// What is remembered of requests, as rows.
+    pub fn request_rows(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.requests.rows()
+    }
+
+    /// Takes one of [`Self::request_rows`] back; `None` where it is damaged.
+    pub fn load_request_row(&mut self, key: &[u8], value: Bytes) -> Option<()> {
+        self.requests.load(key, value)
     }
 }
 

@@ -39,7 +39,7 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
         }
         JobKind::DeleteTree { directory } => {
             let mut namespace = txn.scope(ROOT_NAMESPACE);
-            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX
+            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)?.is_all
         }
         JobKind::TidySecretIds { mount, after } => {
             let now = txn.now();
@@ -67,7 +67,7 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
         return Ok(false);
     }
     let locks = lockout::directory(&entry.accessor);
-    if delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)? == STEP_RECORDS_MAX {
+    if !delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)?.is_all {
         return Ok(false);
     }
     let prefix = entry.storage_prefix();
@@ -77,7 +77,7 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
     }
     let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
     let directory = prefix.trim_end_matches('/');
-    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX)
+    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all)
 }
 
 /// Where the root namespace keeps what belongs to no mount.

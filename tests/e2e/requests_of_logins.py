@@ -53,7 +53,7 @@ WRAPPING = [
     row("wrapping: of a read, used up", "PUT", UNWRAP, OF),
     row("wrapping: of a list of nothing", "LIST", "cubbyhole/nothing", headers=ttl(60)),
     row("wrapping: of what is missing", "GET", "cubbyhole/none", headers=ttl(60)),
-    row("wrapping: of health", "GET", "sys/health", headers=ttl(60)),
+    row("health with a wrap time", "GET", "sys/health", headers=ttl(60)),
     row("wrapping: of an unwrapping", "PUT", "sys/wrapping/wrap", {"b": 1}, headers=ttl(60),
         keep=kept("WRAPPED")),
     row("wrapping: of an unwrapping, wrapped", "PUT", UNWRAP, OF, headers=ttl(50), keep=kept("WRAPPED")),

@@ -155,14 +155,14 @@ class ThreeNodes(Case):
         wrapped = active.write("sys/wrapping/wrap", {"a": 1}, headers={"X-Vault-Wrap-TTL": "300"})
         wrapped = wrapped.json()["wrap_info"]["token"]
         rows = [
-            ("a token", "auth/token/lookup-self", {}, token.json()["auth"]["client_token"]),
-            ("a wrapping token", "sys/wrapping/unwrap", {}, wrapped),
-            ("a secret id", f"auth/{path}/login", {"role_id": "once", "secret_id": secret_id}, ""),
+            ("a token", "GET", "auth/token/lookup-self", None, token.json()["auth"]["client_token"]),
+            ("a wrapping token", "PUT", "sys/wrapping/unwrap", {}, wrapped),
+            ("a secret id", "PUT", f"auth/{path}/login", {"role_id": "once", "secret_id": secret_id}, ""),
         ]
-        for what, path, body, token in rows:
+        for what, method, path, body, token in rows:
             with self.subTest(what), concurrent.futures.ThreadPoolExecutor(200) as pool:
                 tries = [
-                    pool.submit(self.cluster.nodes[number % 3].write, path, body, token=token)
+                    pool.submit(self.cluster.nodes[number % 3].send, method, path, body, token=token)
                     for number in range(200)
                 ]
                 statuses = sorted(one.result().status for one in tries)

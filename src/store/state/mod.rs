@@ -17,6 +17,7 @@ mod view;
 
 pub use place::Kind;
 pub use snapshot::{SnapshotInfo, inspect, verify};
+pub(super) use table::listed_range;
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -94,7 +95,7 @@ impl State {
             place,
             flushed,
             on_durable,
-            overlay: RwLock::new(Overlay::new(checkpoint, mark)),
+            overlay: RwLock::new(Overlay::open(checkpoint, mark)?),
             applier: Mutex::new(()),
             committer: Mutex::new(()),
             control: Mutex::new(Control::default()),
@@ -117,6 +118,7 @@ impl State {
     ) -> Result<Applied, ViewError> {
         let shared = &self.0.shared;
         shared.in_turn(EntryId::new(index, leadership), |id| {
+            shared.write().advance(batch);
             let (applied, effects) = apply(&**shared, index, leadership, batch)?;
             shared.write().merge(id, effects);
             Ok(applied)
@@ -367,7 +369,8 @@ impl Shared {
         let _applier = self.applier.lock().unwrap_or_else(PoisonError::into_inner);
         let _committer = self.committer();
         let (checkpoint, mark) = self.place.install(file)?;
-        let old = std::mem::replace(&mut *self.write(), Overlay::new(checkpoint, mark));
+        let overlay = Overlay::open(checkpoint, mark)?;
+        let old = std::mem::replace(&mut *self.write(), overlay);
         drop(old);
         drop(self.control());
         self.changed.notify_all();

@@ -10,16 +10,16 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Change, Checkpoint};
-use super::table::{
-    Directories, Mark, RawKey, Records, System, TABLES_FIRST, TABLES_LAST, Table as _,
-};
+use super::table::{Directories, Mark, RawKey, Records, System, TABLES, Table as _};
 use crate::clock::Timestamp;
+use crate::store::requests::key_bytes;
 use crate::store::{EntryId, Error};
 
 /// What a snapshot is of.
@@ -30,7 +30,7 @@ pub struct SnapshotInfo {
     /// As it was given to `apply_membership`.
     pub membership: Option<Bytes>,
     pub time: Timestamp,
-    /// Records, directories and system records.
+    /// Records, directories, system records, and what is remembered of requests.
     pub items: u64,
     /// Of the file.
     pub bytes: u64,
@@ -137,13 +137,16 @@ fn write_beside(checkpoint: &dyn Checkpoint, file: &Path) -> Result<SnapshotInfo
     writer.put(&header(&mark))?;
     let mut block = Vec::new();
     let mut items = 0;
-    point.scan(&TABLES_FIRST, &TABLES_LAST, &mut |key, value| {
+    point.scan(TABLES, &mut |key, value| {
         block.put_u8(key.len() as u8);
         block.put_slice(key);
         block.put_u32_le(value.len() as u32);
         block.put_slice(value);
         items += 1;
-        if block.len() >= BLOCK_BYTES { writer.block(&mut block) } else { Ok(()) }
+        if block.len() >= BLOCK_BYTES {
+            writer.block(&mut block)?;
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
     if !block.is_empty() {
         writer.block(&mut block)?;
@@ -218,7 +221,7 @@ fn known(key: &[u8]) -> Option<RawKey> {
         Records::PREFIX => 32,
         Directories::PREFIX => 16,
         System::PREFIX => 4,
-        _ => return None,
+        other => key_bytes(other)?,
     };
     (rest.len() == length).then(|| RawKey::new(*prefix, rest))
 }
@@ -366,8 +369,8 @@ impl Reader {
 }
 
 const MAGIC: [u8; 8] = *b"STRGRSNP";
-/// Of the file, and of the keys and values in it.
-const VERSION: u32 = 1;
+/// Of the file, and of the keys and values in it. 1 has nothing of requests.
+const VERSION: u32 = 2;
 const END_BYTES: usize = 4 + 8 + 32;
 /// A block is at least so large, and larger by at most one item.
 const BLOCK_BYTES: usize = 256 << 10;

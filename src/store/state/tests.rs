@@ -1,13 +1,17 @@
 mod agreement;
 mod snapshots;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::record::{Ciphertext, Header, Revision, StoredKey, SystemKey, View as _, Write};
+use crate::record::{
+    Ciphertext, Directory, Header, OriginId, Part, Record, RequestId, Revision, StoredDirectory,
+    StoredKey, SystemKey, View, Write,
+};
 
 const LEADERSHIP: Leadership = Leadership { term: 2, node: 7 };
 
@@ -41,8 +45,9 @@ fn batch(writes: Vec<(StoredKey, Option<&[u8]>)>) -> SealedBatch {
         header: Header {
             leadership: LEADERSHIP,
             time: Timestamp(1000),
-            request_id: Bytes::new(),
+            request: None,
             step: 0,
+            finished: Vec::new(),
         },
         reads: Vec::new(),
         directories: Vec::new(),
@@ -57,6 +62,23 @@ fn batch(writes: Vec<(StoredKey, Option<&[u8]>)>) -> SealedBatch {
 fn put(state: &State, index: u64, key: StoredKey, value: &[u8]) {
     let applied = state.apply(index, LEADERSHIP, &batch(vec![(key, Some(value))])).unwrap();
     assert_eq!(applied, Applied::Committed);
+}
+
+fn listed(
+    view: &dyn View,
+    directory: &StoredDirectory,
+    part: Part,
+) -> (Directory, Vec<(StoredKey, Record)>) {
+    let mut records = Vec::new();
+    let counted = view.list(directory, part, &mut |key, record| {
+        records.push((key, record));
+        ControlFlow::Continue(())
+    });
+    (counted.unwrap(), records)
+}
+
+fn request(number: u64) -> RequestId {
+    RequestId::Numbered { origin: OriginId([1; 16]), number }
 }
 
 fn id(index: u64) -> EntryId {
@@ -196,7 +218,7 @@ fn listing_is_one_point_whatever_is_written_and_checkpointed_meanwhile() {
         let directory = names[0].directory();
         let mut listings = 0;
         while !writer.is_finished() {
-            let (counted, records) = state.list(&directory).unwrap();
+            let (counted, records) = listed(&state, &directory, Part::ALL);
             assert_eq!((counted.records, records.len()), (10, 10), "{kind:?}");
             let newest = records.iter().map(|(_, record)| record.revision).max();
             assert_eq!(newest, Some(counted.revision), "{kind:?}");
@@ -214,9 +236,9 @@ fn folder_of_a_newer_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path(), Kind::Lmdb));
     let pointer = folder.path().join("current");
-    assert_eq!(std::fs::read_to_string(&pointer).unwrap(), "strongroom state 1\nlmdb-1\n");
+    assert_eq!(std::fs::read_to_string(&pointer).unwrap(), "strongroom state 2\nlmdb-1\n");
     for (text, expected) in [
-        ("strongroom state 2\nlmdb-1\n", "format version 2, newer than the 1"),
+        ("strongroom state 3\nlmdb-1\n", "format version 3, newer than the 2"),
         ("strongroom state 1\n../lmdb-1\n", "does not name a state store"),
         ("", "does not name a state store"),
     ] {

@@ -26,8 +26,8 @@ fn try_login(server: &Server, secret_id: &Value) -> Result<strongroom::request::
     login(server, "auth/approle/login", &json!({"role_id": "rid", "secret_id": secret_id}))
 }
 
-fn at(server: &Server, path: &str, params: Value) -> String {
-    line(server.write(&format!("{ROLE}/{path}"), &params))
+fn at(server: &Server, path: &str, params: &Value) -> String {
+    line(server.write(&format!("{ROLE}/{path}"), params))
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn secret_id_has_as_many_uses_and_as_long_as_it_was_given() {
         (json!({"ttl": "11m"}), "400 ttl cannot be longer than the role's secret_id_ttl"),
         (json!({"ttl": 0}), "400 ttl cannot be longer than the role's secret_id_ttl"),
     ] {
-        assert_eq!(at(&server, "secret-id", params.clone()), expected, "{params}");
+        assert_eq!(at(&server, "secret-id", &params), expected, "{params}");
     }
     let drawn = draw(&server, &json!({"num_uses": 2}));
     let secret = json!({"secret_id": drawn["secret_id"]});
@@ -107,7 +107,7 @@ fn secret_id_has_as_many_uses_and_as_long_as_it_was_given() {
     assert_eq!(left(), 1);
     assert!(try_login(&server, &drawn["secret_id"]).is_ok());
     assert_eq!(refusal(try_login(&server, &drawn["secret_id"])), REFUSED);
-    assert_eq!(at(&server, "secret-id/lookup", secret), "204");
+    assert_eq!(at(&server, "secret-id/lookup", &secret), "204");
     let drawn = draw(&server, &json!({}));
     assert_eq!(json!(fields(&drawn, "secret_id_num_uses secret_id_ttl")), json!([3, 600]));
     server.set_time(599);
@@ -158,7 +158,7 @@ fn addresses_bind_role_secret_id_and_token() {
             "400 \"x\" is no IP address and no block of them, such as 10.0.0.0/8",
         ),
     ] {
-        assert_eq!(at(&server, "secret-id", params.clone()), expected, "{params}");
+        assert_eq!(at(&server, "secret-id", &params), expected, "{params}");
     }
     let wide = draw(&server, &json!({}));
     let narrow =
@@ -198,7 +198,7 @@ fn role_without_secret_ids_is_bound_by_addresses() {
     let params = json!({"role_id": "rid"});
     assert!(login(&server, "auth/approle/login", &params).is_ok());
     assert!(login_from(&server, "192.0.2.2", "auth/approle/login", &params).is_err());
-    assert_eq!(at(&server, "secret-id", json!({})), "400 bind_secret_id is not set on the role");
+    assert_eq!(at(&server, "secret-id", &json!({})), "400 bind_secret_id is not set on the role");
     let unbound = json!({"bind_secret_id": false});
     let outcome = line(server.write("auth/approle/role/two", &unbound));
     assert_eq!(outcome, "400 at least one constraint should be enabled on the role");
@@ -294,10 +294,10 @@ fn each_field_has_a_path_of_its_own() {
     ] {
         let read = || data(server.read(&format!("{ROLE}/{path}")).unwrap())[name].clone();
         assert_eq!(read(), first, "{path}");
-        assert_eq!(at(&server, path, params), "204", "{path}");
+        assert_eq!(at(&server, path, &params), "204", "{path}");
         assert_eq!(read(), written, "{path}");
         let missing = json!({"role_id": "other"});
-        assert!(at(&server, path, missing).starts_with(&format!("400 missing {name}")), "{path}");
+        assert!(at(&server, path, &missing).starts_with(&format!("400 missing {name}")), "{path}");
         assert_eq!(line(server.delete(&format!("{ROLE}/{path}"))), "204", "{path}");
         assert_eq!(read(), first, "{path}");
     }
@@ -309,7 +309,7 @@ fn each_field_has_a_path_of_its_own() {
         data(server.read(&format!("{ROLE}/local-secret-ids")).unwrap()),
         json!({"local_secret_ids": false}).as_object().unwrap().clone()
     );
-    assert_eq!(at(&server, "local-secret-ids", json!({"local_secret_ids": true})), "405");
+    assert_eq!(at(&server, "local-secret-ids", &json!({"local_secret_ids": true})), "405");
     assert_eq!(line(server.read("auth/approle/role/none/policies")), "404");
     assert_eq!(line(server.delete("auth/approle/role/none/policies")), "204");
     assert_eq!(line(server.read(&format!("{ROLE}/nosuch"))), "error unsupported path");
@@ -321,7 +321,7 @@ fn secret_ids_are_found_and_ended_by_themselves_and_by_accessor() {
     let custom = json!({"secret_id": "cust", "metadata": {"a": "b"}, "cidr_list": "192.0.2.1/32"});
     let made = data(server.write(&format!("{ROLE}/custom-secret-id"), &custom).unwrap());
     assert_eq!(made["secret_id"], "cust");
-    let again = at(&server, "custom-secret-id", custom);
+    let again = at(&server, "custom-secret-id", &custom);
     assert_eq!(again, "400 failed to store secret_id: SecretID is already registered");
     let accessor = json!({"secret_id_accessor": made["secret_id_accessor"]});
     let by_id = data(
@@ -362,9 +362,9 @@ fn secret_ids_are_found_and_ended_by_themselves_and_by_accessor() {
             "400 failed to find accessor entry for secret_id_accessor: \"../x\"",
         ),
     ] {
-        assert_eq!(at(&server, path, params.clone()), expected, "{path} {params}");
+        assert_eq!(at(&server, path, &params), expected, "{path} {params}");
     }
-    assert_eq!(at(&server, "secret-id-accessor/destroy", accessor), "204");
+    assert_eq!(at(&server, "secret-id-accessor/destroy", &accessor), "204");
     assert_eq!(refusal(try_login(&server, &json!("cust"))), REFUSED);
     assert_eq!(
         line(server.write("auth/approle/role/none/secret-id", &json!({}))),
@@ -395,9 +395,9 @@ fn expired_secret_ids_go_by_themselves_and_by_tidy() {
     end_due();
     accessors(2);
     // Made again under the same name, it ends at its own time.
-    let custom = |ttl: u64| at(&server, "custom-secret-id", json!({"secret_id": "c", "ttl": ttl}));
+    let custom = |ttl: u64| at(&server, "custom-secret-id", &json!({"secret_id": "c", "ttl": ttl}));
     assert!(custom(60).starts_with("200"));
-    assert_eq!(at(&server, "secret-id/destroy", json!({"secret_id": "c"})), "204");
+    assert_eq!(at(&server, "secret-id/destroy", &json!({"secret_id": "c"})), "204");
     assert!(custom(6000).starts_with("200"));
     server.set_time(400);
     end_due();

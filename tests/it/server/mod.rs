@@ -4,6 +4,7 @@ mod dev;
 mod input;
 mod metrics;
 mod process;
+mod restart;
 mod shares;
 mod signals;
 mod start;

@@ -105,6 +105,13 @@ fn random_batch(dice: &mut Dice, memory: &MemoryState) -> SealedBatch {
     let mut made = batch(Vec::new());
     made.header.time = Timestamp(1000 + dice.below(1000));
     let random_key = |dice: &mut Dice| key(dice.below(4) as u8, dice.below(6) as u8);
+    if dice.below(3) > 0 {
+        // One in four has come before, or comes late.
+        let newest = dice.below(1000) + 30;
+        made.header.request = Some(request(newest));
+        made.header.finished = vec![(newest.saturating_sub(30), newest.saturating_sub(20))];
+        made.response = Some(Ciphertext::from_sealed(vec![dice.roll() as u8; 9].into()));
+    }
     for _ in 0..dice.below(4) {
         let value = vec![dice.roll() as u8; dice.below(200) as usize];
         let value = (dice.below(3) > 0).then(|| Ciphertext::from_sealed(value.into()));
@@ -140,7 +147,16 @@ fn random_batch(dice: &mut Dice, memory: &MemoryState) -> SealedBatch {
 fn compare(state: &State, memory: &MemoryState, case: &str) {
     for directory in 0..4 {
         let stored = key(directory, 0).directory();
-        assert_eq!(state.list(&stored).unwrap(), memory.list(&stored).unwrap(), "{case}");
+        let all = listed(memory, &stored, Part::ALL);
+        assert_eq!(listed(state, &stored, Part::ALL), all, "{case}");
+        for (after, records_max) in [(0, 1), (2, 2), (4, 9), (9, 9)] {
+            let part = Part { after: Some(key(directory, after)), records_max };
+            let (counted, records) = listed(state, &stored, part);
+            let wanted = all.1.iter().filter(|(name, _)| *name > key(directory, after));
+            let wanted: Vec<_> = wanted.take(records_max).cloned().collect();
+            assert_eq!((counted, records), (all.0, wanted), "{case}: {part:?}");
+            assert_eq!(listed(memory, &stored, part), listed(state, &stored, part), "{case}");
+        }
         assert_eq!(state.directory(&stored).unwrap(), memory.directory(&stored).unwrap(), "{case}");
         for name in 0..6 {
             let key = key(directory, name);
@@ -151,6 +167,12 @@ fn compare(state: &State, memory: &MemoryState, case: &str) {
         assert_eq!(state.system(key).unwrap(), memory.system(key).unwrap(), "{case}: {key:?}");
     }
     assert_eq!(state.time().unwrap(), memory.time().unwrap(), "{case}");
+    let time = memory.time().unwrap();
+    for number in (0..1030).step_by(7) {
+        let request = request(number);
+        let [one, other] = [state.recall(&request, 0, time), memory.recall(&request, 0, time)];
+        assert_eq!(one.unwrap(), other.unwrap(), "{case}: {request:?}");
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {
