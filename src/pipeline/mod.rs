@@ -465,8 +465,11 @@ impl Pipeline {
         if txn.wrote_nothing() {
             return Ok(if txn.is_torn()? { Commit::Conflict(None) } else { Commit::Stands });
         }
-        let Some(batch) = txn.into_batch()? else {
-            return Ok(Commit::Stands);
+        let batch = match txn.into_batch() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Commit::Stands),
+            Err(Error::Conflict) => return Ok(Commit::Conflict(None)),
+            Err(error) => return Err(error),
         };
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
-use strongroom::log::ReplicatedLog as _;
+use strongroom::log::{BoxFuture, ReplicatedLog as _};
 use strongroom::mount::ROOT_NAMESPACE;
 use strongroom::pipeline::VALUE_BYTES_MAX;
 use strongroom::record::{Applied, Contested};
@@ -39,6 +39,33 @@ fn read_then_write_runs_again_when_the_read_is_stale() {
     let lines = server.audited();
     let twice = ["update count/up: allowed", "update count/up: allowed", "replied", "replied"];
     assert_eq!(lines, twice, "each request is audited once on each side");
+}
+
+#[test]
+fn of_two_who_take_the_same_record_one_finds_it_gone() {
+    let meanwhile = Meanwhile::default();
+    let route = Route::new("item", "Read a record and delete it.").write(take);
+    let engine = Engine::new("take", "A test's.", [route]).unwrap();
+    let mount: Arc<dyn Mount> = engine.mount(Arc::clone(&meanwhile)).into();
+    let server = Server::with_mounts(vec![("take/", mount)]);
+    server.change("root/logical/uuid-take/", |scope| scope.put("item", &1).unwrap());
+    let rival = server.start(Operation::Update, "take/item", &Value::Null, &server.root);
+    *meanwhile.lock().unwrap() = Some(Box::pin(rival));
+    let outcome = server.write("take/item", &Value::Null);
+    assert!(matches!(outcome, Err(Error::NotFound)), "both took it: {outcome:?}");
+}
+
+/// What is run between the look at a record and its end.
+type Meanwhile = Arc<std::sync::Mutex<Option<BoxFuture<'static, Result<Reply, Error>>>>>;
+
+async fn take(call: &mut Call<'_, Meanwhile>, _: NoParams) -> Result<Reply, Error> {
+    call.storage.get::<u64>("item")?.ok_or(Error::NotFound)?;
+    let meanwhile = call.state.lock().unwrap().take();
+    if let Some(rival) = meanwhile {
+        rival.await.unwrap();
+    }
+    call.storage.delete("item")?;
+    Ok(Reply::default())
 }
 
 #[test]
