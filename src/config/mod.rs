@@ -17,6 +17,7 @@ mod stanza;
 mod storage;
 mod syntax;
 mod telemetry;
+mod user_lockout;
 mod value;
 
 /// Read and checked, but of parts that are not there.
@@ -35,6 +36,7 @@ pub use settings::{LogFormat, LogLevel, Seal, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;
+pub use user_lockout::{UserLockout, UserLockouts};
 pub use value::{
     ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Version, Words,
 };

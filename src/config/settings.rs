@@ -7,6 +7,7 @@ use super::listener::Listener;
 use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
 use super::storage::Storage;
 use super::telemetry::Telemetry;
+use super::user_lockout::UserLockouts;
 use super::value::{ClusterEndpoint, Endpoint, Size, Version, choice};
 
 stanza! {
@@ -20,6 +21,8 @@ stanza! {
         pub seal: Seal,
         /// Which metrics are kept and how they are named.
         pub telemetry: Telemetry,
+        /// When users are locked out after failed logins.
+        pub user_lockout: UserLockouts,
         /// Where clients and other nodes reach this one; made of the first TCP listener if not set.
         pub(super) api_addr: Option<Endpoint>,
         /// Where the other nodes reach this one; `api_addr` with the next port if not set.
@@ -62,7 +65,6 @@ stanza! {
     no_effect {
         ha_storage: "storage \"raft\" is highly available by itself",
         service_registration: "nodes do not register themselves",
-        user_lockout: "failed logins do not lock users out",
         disable_clustering: "a cluster of one node needs no switch",
         log_requests_level: "requests are in the audit log",
         cache_size: CACHE,

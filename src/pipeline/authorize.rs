@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CORE, Known, Pipeline, Spent};
+use super::{CORE, Known, Pipeline, Spent, wrap};
 use crate::auth::cidr::is_within;
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
@@ -40,6 +40,9 @@ impl Pipeline {
         known: &mut Known,
         target: Option<&Target>,
     ) -> Result<Verdict, Error> {
+        if let Some(refusal) = wrap::refuse_token(txn, request, target)? {
+            return Ok(Verdict { refusal: Some(refusal), spent: Spent::NotLast });
+        }
         // What no route claims needs what most routes need.
         let access =
             target.and_then(|target| target.found).map_or(Access::Policy, |found| found.access);

@@ -1,9 +1,11 @@
 //! The vocabulary that every layer speaks. Knows nothing of HTTP, raft or storage.
 
+mod envelope;
 mod error;
 mod reply;
 pub mod wire;
 
+pub use envelope::envelope;
 pub use error::Error;
 pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
 

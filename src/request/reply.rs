@@ -123,6 +123,10 @@ pub struct Auth {
     pub num_uses: u64,
     pub display_name: String,
     pub explicit_max_ttl: Duration,
+    /// Of a login that is not periodic: no renewal goes beyond it; zero: the mount's.
+    pub max_ttl: Duration,
+    /// Of a login: leave out the policy `default`.
+    pub no_default_policy: bool,
     /// Zero: not periodic.
     pub period: Duration,
     pub bound_cidrs: Vec<String>,

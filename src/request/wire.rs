@@ -147,7 +147,9 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
 pub fn encode_error(error: &Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) => (Kind::BadRequest, text.clone()),
+        Error::BadRequest(text) | Error::InvalidCredentials(text) => {
+            (Kind::BadRequest, text.clone())
+        }
         Error::Conflict => (Kind::Conflict, String::new()),
         Error::Denied => (Kind::Denied, String::new()),
         Error::Forbidden(text) => (Kind::Forbidden, text.clone()),

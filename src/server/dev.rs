@@ -10,6 +10,7 @@ use super::control::Identity;
 use super::process::NodeProcess;
 use super::running::{Doors, Running};
 use super::{Node, Parts, sanitized};
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -69,6 +70,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         rng: rng.clone(),
         telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),
+        lockout: LockoutSettings::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;

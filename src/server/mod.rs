@@ -53,6 +53,7 @@ use std::sync::Arc;
 
 use crate::audit::Broker;
 use crate::auth;
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::engines;
@@ -75,6 +76,7 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
     pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
+    pub lockout: LockoutSettings,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
 }
@@ -99,6 +101,7 @@ impl Node {
             rng,
             telemetry,
             ttl,
+            lockout,
             value_bytes_max,
         } = parts;
         let control = Arc::new(Control::new(
@@ -114,7 +117,7 @@ impl Node {
         let for_router = system.clone();
         let open = move |entry: &MountEntry| open(entry, &for_router);
         let router = Router::new(sys::system_entry(rng.as_ref()), system, Box::new(open));
-        let pipeline = Arc::new(Pipeline::new(pipeline::Parts {
+        let pipeline = Pipeline::new(pipeline::Parts {
             audit: Arc::new(Broker::default()),
             barrier,
             clock,
@@ -123,7 +126,8 @@ impl Node {
             router: Arc::new(router),
             ttl,
             value_bytes_max,
-        }));
+        });
+        let pipeline = Arc::new(pipeline.with_lockout(lockout));
         let service =
             Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         metrics::register(&control, &service);

@@ -1,6 +1,7 @@
 //! Works jobs off, one bounded step at a time.
 
 use crate::auth::token::TokenStore;
+use crate::auth::{approle, lockout};
 use crate::identity::IdentityStore;
 use crate::job::{JOBS, Job, JobKind, delete_tree};
 use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
@@ -47,6 +48,20 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
                 None => true,
             }
         }
+        JobKind::DeleteTree { directory } => {
+            let mut namespace = txn.scope(ROOT_NAMESPACE);
+            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)?.is_all
+        }
+        JobKind::TidySecretIds { mount, after } => {
+            let now = txn.now();
+            let after = approle::tidy_step(&mut txn.scope(ROOT_NAMESPACE), &mount, &after, now)?;
+            if let Some(after) = after {
+                let job = Job { kind: JobKind::TidySecretIds { mount, after } };
+                job.file(name, &mut txn.scope(CORE))?;
+                return Ok(true);
+            }
+            true
+        }
         JobKind::Unmount { entry } => unmount(txn, &entry)?,
     };
     if done {
@@ -64,6 +79,10 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
     }
     let now = txn.now();
     if !IdentityStore::new(&mut txn.scope(CORE)).remove_aliases_of(&entry.accessor, now)? {
+        return Ok(false);
+    }
+    let locks = lockout::directory(&entry.accessor);
+    if !delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)?.is_all {
         return Ok(false);
     }
     let prefix = entry.storage_prefix();

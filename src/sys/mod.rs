@@ -10,6 +10,7 @@ mod explain;
 mod first;
 mod inspect;
 pub mod jobs;
+mod locked_users;
 mod metrics;
 mod mounts;
 mod node;
@@ -25,6 +26,7 @@ mod tools;
 mod tuning;
 mod ui;
 mod versions;
+mod wrapping;
 
 pub use browsers::{CORS, CorsRecord};
 pub use control::{
@@ -72,6 +74,8 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         quotas::routes(),
         tools::routes(),
         versions::routes(),
+        wrapping::routes(),
+        locked_users::routes(),
     ]
     .into_iter()
     .flatten()

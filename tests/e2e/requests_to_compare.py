@@ -6,6 +6,7 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 
 import requests_of_sys
 import requests_of_identity
+import requests_of_logins
 
 LONG_POLICY = """
 # Everything a policy can say.
@@ -430,4 +431,5 @@ REQUESTS = (
     STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT
     + requests_of_sys.rows(row)
     + requests_of_identity.REQUESTS
+    + requests_of_logins.REQUESTS
 )

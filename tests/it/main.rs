@@ -17,6 +17,7 @@ mod harness;
 mod help;
 mod http;
 mod identity;
+mod login;
 mod once;
 mod paging;
 mod parity;

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "clock",
             "crypto",
+            "duration",
             "expiry",
             "framework",
             "identity",
@@ -98,6 +99,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "request",
             "rng",
             "router",
+            "secret",
             "txn",
         ],
     ),

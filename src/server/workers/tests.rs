@@ -70,6 +70,7 @@ fn node(consensus: Arc<Again>) -> Node {
         rng: rng.clone(),
         telemetry: Arc::new(Telemetry::new(telemetry::Settings::default()).unwrap()),
         ttl: TtlLimits::default(),
+        lockout: crate::auth::lockout::LockoutSettings::default(),
         value_bytes_max: 1 << 20,
     });
     let node = node.unwrap();

@@ -30,6 +30,7 @@ fn health_is_told_while_shares_are_forgotten() {
         process: strongroom::server::NodeProcess::default(),
         rng,
         ttl: TtlLimits::default(),
+        lockout: strongroom::auth::lockout::LockoutSettings::default(),
         value_bytes_max: strongroom::pipeline::VALUE_BYTES_MAX,
     });
     let control = node.unwrap().control;

@@ -11,3 +11,4 @@ mod quotas;
 mod remount;
 mod tools;
 mod versions;
+mod wrapping;
