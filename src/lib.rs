@@ -40,6 +40,7 @@ pub mod store;
 pub mod txn;
 
 // Base.
+pub mod audit_log;
 pub mod clock;
 pub mod crypto;
 pub mod duration;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::audit::{Broker, Record, Side};
+use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
@@ -74,6 +74,8 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    policies: Option<PolicyResults>,
+    devices: Devices,
     audited: bool,
 }
 
@@ -121,6 +123,9 @@ impl Pipeline {
             }
         };
         drop(place);
+        if request.path.starts_with("sys/audit/") && outcome.is_ok() {
+            self.follow_audit(&mut known).await;
+        }
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
@@ -160,6 +165,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.audit.close();
     }
 
     async fn attempt(
@@ -169,6 +175,7 @@ impl Pipeline {
         known: &mut Known,
     ) -> Result<Attempt, Error> {
         let mut txn = self.begin().await?;
+        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
@@ -385,9 +392,22 @@ impl Pipeline {
             operation: known.operation,
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
+            policies: known.policies.as_ref(),
             side,
         };
-        self.audit.write(&record).await
+        self.audit.write(&known.devices, &record).await
+    }
+
+    /// As in Vault, the answer to whoever enabled a device is its first record.
+    async fn follow_audit(&self, known: &mut Known) {
+        let followed = match self.begin().await {
+            Ok(mut txn) => self.audit.follow(&mut txn.scope(CORE)),
+            Err(error) => Err(error),
+        };
+        match followed {
+            Ok(devices) => known.devices = devices,
+            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
 use super::removal::REMOVED;
 use super::replicated::Replicated;
+use crate::audit::Broker;
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -49,6 +50,7 @@ pub(super) struct AuthorityKey {
 }
 
 pub struct Control {
+    audit: Arc<Broker>,
     pub barrier: Arc<Barrier>,
     clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
@@ -68,6 +70,7 @@ pub struct Control {
 
 impl Control {
     pub fn new(
+        audit: Arc<Broker>,
         barrier: Arc<Barrier>,
         clock: Arc<dyn Clock>,
         consensus: Arc<dyn Consensus>,
@@ -76,6 +79,7 @@ impl Control {
     ) -> Self {
         let log = consensus.clone().log();
         Self {
+            audit,
             barrier,
             clock,
             consensus,
@@ -495,6 +499,10 @@ impl NodeControl for Control {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
         Box::pin(self.take_answer(answer, authority_key))
+    }
+
+    fn audit(&self) -> &Broker {
+        &self.audit
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -9,6 +9,7 @@ use super::consensus::Alone;
 use super::control::Identity;
 use super::running::{Doors, Running};
 use super::{Node, Parts};
+use crate::audit::Rules;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -57,6 +58,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         joins_by_token: false,
     };
     let parts = Parts {
+        audit: Rules::default(),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::audit;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
@@ -85,7 +86,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
         Storage::Inmem(_) => VALUE_BYTES_MAX,
     };
-    let parts = Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
+    let audit = audit::rules(&config.settings, rng.as_ref())?;
+    let parts = Parts { audit, barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);

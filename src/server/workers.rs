@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit::declare;
 use super::consensus::Role;
 use super::control::Control;
 use crate::expiry::Due;
@@ -24,6 +25,9 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 pipeline.forget();
             } else {
                 // None waits for another to succeed.
+                if let Err(error) = declare(&pipeline).await {
+                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
+                }
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");
                 }

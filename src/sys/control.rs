@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
+use crate::audit::Broker;
 use crate::log::BoxFuture;
 use crate::request::Error;
 use crate::secret::Secret;
@@ -71,6 +72,9 @@ pub trait NodeControl: Send + Sync {
 
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What writes audit records here.
+    fn audit(&self) -> &Broker;
 }
 
 /// `sys/init`, once its parameters are read.

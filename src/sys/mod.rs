@@ -1,5 +1,6 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod audit;
 mod capabilities;
 mod control;
 pub mod expiry;
@@ -41,6 +42,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         ui::routes(),
         raft::routes(),
         remount::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .flatten()

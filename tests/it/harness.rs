@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use strongroom::audit::{AuditDevice, Broker, Record, Side};
+use strongroom::audit::{AuditDevice, Broker, Record, Rules, Side};
 use strongroom::barrier::{Barrier, Keyring};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::framework::{Mount, TtlLimits};
@@ -43,9 +43,11 @@ impl Server {
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let barrier = Arc::new(Barrier::new(rng.clone()));
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
-        let broker = Arc::new(Broker::default());
+        let rules = Rules { may_prefix: true, ..Rules::default() };
+        let broker = Broker::new(clock.clone(), rng.clone(), "node".into(), rules);
+        let broker = Arc::new(broker);
         broker.enable(audit.clone());
-        let node: sys::Node = Arc::new(NoNode);
+        let node: sys::Node = Arc::new(NoNode(broker.clone()));
         let system: Arc<dyn Mount> = sys::engine().unwrap().mount(node).into();
         let entries: Vec<MountEntry> = mounts.iter().map(|(path, _)| entry(path)).collect();
         let system_for_router = system.clone();
@@ -285,9 +287,13 @@ impl Clock for ManualClock {
 }
 
 /// What a pipeline alone has no answer to.
-struct NoNode;
+struct NoNode(Arc<Broker>);
 
 impl sys::NodeControl for NoNode {
+    fn audit(&self) -> &Broker {
+        &self.0
+    }
+
     fn init(&self, _: sys::Init) -> BoxFuture<'_, Result<sys::InitReply, Error>> {
         Box::pin(async { Err(Error::bad_request("Vault is already initialized")) })
     }

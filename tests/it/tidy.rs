@@ -19,18 +19,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["rng", "secret"]),
     ("config", &["duration", "hcl", "network", "secret"]),
     ("crypto", &["rng", "secret"]),
+    ("audit_log", &["clock", "crypto"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
     ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
-    ("cli", &["client", "config", "duration", "hcl", "policy", "rng", "secret"]),
+    ("cli", &["audit_log", "client", "config", "duration", "hcl", "policy", "rng", "secret"]),
     ("expiry", &["clock", "request", "txn"]),
     ("job", &["mount", "request", "txn"]),
     ("log", &["record", "store"]),
     ("policy_store", &["clock", "policy", "request", "txn"]),
-    ("audit", &["log", "mount", "request"]),
+    (
+        "audit",
+        &["audit_log", "clock", "crypto", "duration", "log", "mount", "request", "rng", "txn"],
+    ),
     (
         "barrier",
         &["clock", "crypto", "key", "log", "proto", "record", "request", "rng", "secret", "txn"],
@@ -80,6 +84,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "sys",
         &[
+            "audit",
+            "audit_log",
             "auth",
             "clock",
             "duration",
