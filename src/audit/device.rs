@@ -54,6 +54,9 @@ pub(super) enum Unwritable {
     Open(String),
     #[error("{0}")]
     Write(String),
+    /// There was no room in time: whoever is to read does not.
+    #[error("{0}")]
+    Stuck(String),
     #[error("the device does not answer within {} s", DEADLINE.as_secs())]
     Hangs,
     #[error("the device has ended")]
@@ -152,14 +155,14 @@ impl Device {
                     Placed::Waits(done) => done,
                     // Whoever else takes the record ends this wait, and it is lost here.
                     Placed::Full(line) => {
-                        let _lost = Lost { counters: &counters, side };
+                        let lost = Lost { counters: &counters, side };
                         let bytes = weight(&line);
                         let permit = room.acquire_many_owned(bytes).await;
                         let permit = permit.map_err(|_| Unwritable::Ended)?;
                         let place = queue.reserve().await.map_err(|_| Unwritable::Ended)?;
                         let (item, done) = item(line, side, permit);
                         place.send(Job::Write(item));
-                        std::mem::forget(_lost);
+                        std::mem::forget(lost);
                         done
                     }
                 };

@@ -355,10 +355,11 @@ fn serial_number(der: &[u8]) -> Option<String> {
 /// What stands in clear: the case, never the text that the caller is told, which may repeat what
 /// they sent. `None` where nothing is there, which is no error to Vault.
 fn told(error: &Error, record: &Record<'_>) -> Option<String> {
+    let is_stranger = record.caller.is_none() && matches!(record.side, Side::Request(_));
     let text = match error {
         Error::NotFound | Error::NotFoundWith(_) | Error::Missing(_) => return None,
-        // Without a token there is no policy that denies.
-        Error::Denied if record.caller.is_none() => return Some("permission denied".into()),
+        // As in Vault: without a token there is no policy that denies.
+        Error::Denied if is_stranger => return Some("permission denied".into()),
         Error::Denied | Error::Forbidden(_) => "permission denied",
         Error::BadRequest(_) | Error::TooLarge(_) => "invalid request",
         Error::NoRoute(_) | Error::UnsupportedPath => "unsupported path",

@@ -11,16 +11,6 @@ use serde::{Deserialize, Serialize};
 pub use self::kind::Kind;
 use crate::clock::Timestamp;
 
-/// How a report is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Format {
-    Csv,
-    /// One page that needs nothing else.
-    Html,
-    Json,
-    Table,
-}
-
 /// What of a log is told.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

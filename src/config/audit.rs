@@ -24,7 +24,7 @@ impl Setting for Vec<AuditDevice> {
 
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
         let before = reader.problems.len();
-        let mut devices: Self = Vec::new();
+        let mut devices = Self::new();
         for entry in &found.entries {
             blocks(&mut devices, entry, &entry.labels, reader);
         }

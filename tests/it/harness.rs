@@ -1,6 +1,7 @@
 //! A server in one process: the real pipeline over a log in memory, with time and audit in the
 //! test's hand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
@@ -239,12 +240,18 @@ fn entry(path: &str) -> MountEntry {
 pub(crate) struct MemoryAudit {
     lines: Mutex<Vec<String>>,
     lines_left: Mutex<Option<usize>>,
+    is_out: AtomicBool,
 }
 
 impl MemoryAudit {
     /// Takes `lines` more records, then fails.
     pub(crate) fn break_after(&self, lines: usize) {
         *self.lines_left.lock().unwrap() = Some(lines);
+    }
+
+    /// Takes no records from now on, or does again: only what a test has enabled counts then.
+    pub(crate) fn step_out(&self, out: bool) {
+        self.is_out.store(out, Ordering::Relaxed);
     }
 
     fn take(&self, line: String) -> Result<(), Error> {
@@ -262,6 +269,10 @@ impl MemoryAudit {
 impl AuditDevice for MemoryAudit {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn takes(&self, _: &Record<'_>) -> bool {
+        !self.is_out.load(Ordering::Relaxed)
     }
 
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>> {

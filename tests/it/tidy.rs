@@ -26,7 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
-    ("cli", &["audit_log", "client", "config", "duration", "hcl", "policy", "rng", "secret"]),
+    (
+        "cli",
+        &["audit_log", "client", "clock", "config", "duration", "hcl", "policy", "rng", "secret"],
+    ),
     ("expiry", &["clock", "request", "txn"]),
     ("job", &["mount", "request", "txn"]),
     ("log", &["record", "store"]),

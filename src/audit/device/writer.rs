@@ -1,5 +1,6 @@
 //! The thread of one device.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::Receiver;
@@ -109,6 +110,10 @@ impl Writer {
                         drop(item.done.send(Ok(())));
                     }
                     failure = error;
+                    // A new connection to whoever does not read would only have more room.
+                    if matches!(failure, Unwritable::Stuck(_)) {
+                        break;
+                    }
                 }
             }
         }
@@ -164,7 +169,9 @@ impl Writer {
                 }
                 self.previous = self.head.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let accepted = accepted.saturating_sub(usize::from(begins));
-                Err((accepted, Unwritable::Write(error.to_string())))
+                let is_stuck = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock);
+                let told = if is_stuck { Unwritable::Stuck } else { Unwritable::Write };
+                Err((accepted, told(error.to_string())))
             }
         }
     }

@@ -1,3 +1,4 @@
+mod audit;
 mod mounts;
 mod policies;
 mod remount;
