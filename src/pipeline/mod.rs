@@ -1,6 +1,7 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod measured;
 mod queue;
 
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use measured::Measured;
 use queue::Queues;
+use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
 pub struct Pipeline {
@@ -36,6 +39,7 @@ pub struct Pipeline {
     pub ttl: TtlLimits,
     value_bytes_max: usize,
     acls: AclCache,
+    measured: Measured,
     queues: Queues,
 }
 
@@ -76,14 +80,26 @@ struct Known {
     mount: Option<Arc<MountEntry>>,
     policies: Option<PolicyResults>,
     devices: Devices,
+    is_login: bool,
     audited: bool,
 }
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
-        let (acls, queues) = (AclCache::default(), Queues::default());
-        Self { audit, barrier, clock, log, rng, router, ttl, value_bytes_max, acls, queues }
+        Self {
+            audit,
+            barrier,
+            clock,
+            log,
+            rng,
+            router,
+            ttl,
+            value_bytes_max,
+            acls: AclCache::default(),
+            measured: Measured::default(),
+            queues: Queues::default(),
+        }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -105,13 +121,15 @@ impl Pipeline {
     }
 
     async fn answer(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
+        let begun = Instant::now();
         let mut known = Known { operation: request.operation, ..Known::default() };
-        let deadline = tokio::time::Instant::now() + REQUEST_TIME_MAX;
+        let deadline = begun + REQUEST_TIME_MAX;
         let mut place = None;
         let outcome = loop {
             match self.attempt(request, asked, &mut known).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
+                    self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
                     match self.queues.join(contested, deadline).await {
@@ -126,6 +144,7 @@ impl Pipeline {
         if request.path.starts_with("sys/audit/") && outcome.is_ok() {
             self.follow_audit(&mut known).await;
         }
+        self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
@@ -180,7 +199,10 @@ impl Pipeline {
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
+        let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;
+        self.measured.check(begun.elapsed());
         let Verdict { refusal, spent } = verdict;
         if !known.audited {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
@@ -302,6 +324,7 @@ impl Pipeline {
         let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
         auth.client_token = token.expose().clone();
         auth.accessor = entry.accessor;
+        self.measured.token(&mount.kind);
         Ok(granted.warning)
     }
 
@@ -368,7 +391,10 @@ impl Pipeline {
         };
         let id = Bytes::copy_from_slice(request.id.as_bytes());
         let entry = self.barrier.seal(batch, id, 0)?;
-        match self.log.propose(entry).await.map_err(log_error)? {
+        let begun = Instant::now();
+        let applied = self.log.propose(entry).await;
+        self.measured.commit(begun.elapsed());
+        match applied.map_err(log_error)? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),
@@ -395,7 +421,11 @@ impl Pipeline {
             policies: known.policies.as_ref(),
             side,
         };
-        self.audit.write(&known.devices, &record).await
+        let begun = Instant::now();
+        let is_request = matches!(record.side, Side::Request(_));
+        let outcome = self.audit.write(&known.devices, &record).await;
+        self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
+        outcome
     }
 
     /// As in Vault, the answer to whoever enabled a device is its first record.

@@ -58,7 +58,7 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
     }
     let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
     let directory = prefix.trim_end_matches('/');
-    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX)
+    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all)
 }
 
 /// Where the root namespace keeps what belongs to no mount.

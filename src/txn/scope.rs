@@ -112,6 +112,25 @@ impl<'t> Scope<'t> {
         self.txn.names(&directory)
     }
 
+    /// Up to `names_max` names of a directory, in an order of the store's own: those after a
+    /// name in that order, where one is given, be it there or not. Costs what it returns, however
+    /// many there are.
+    ///
+    /// Only the last page is noted, so that "no more" holds when the transaction commits. What
+    /// the transaction has put itself comes on the last page, maybe for a second time.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn page(
+        &mut self,
+        directory: &str,
+        after: Option<&str>,
+        names_max: usize,
+    ) -> Result<Page, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.page(&directory, after, names_max)
+    }
+
     /// The revision of a directory, not noted: for caches that are checked by it.
     ///
     /// # Errors
@@ -168,6 +187,14 @@ impl<'t> Scope<'t> {
         }
         Ok(Key::new(format!("{}{path}", self.prefix)))
     }
+}
+
+/// Some of the names in a directory.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Page {
+    pub names: Vec<String>,
+    /// Whether no names come after them.
+    pub is_last: bool,
 }
 
 /// Refuses what would name something else than it seems to.

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("audit_log", &["clock", "crypto"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
+    ("telemetry", &["clock"]),
     ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
@@ -62,7 +63,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
-    ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
+    (
+        "engines",
+        &["clock", "crypto", "duration", "framework", "mount", "request", "rng", "secret", "txn"],
+    ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     (
@@ -134,6 +138,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "sys",
+            "telemetry",
         ],
     ),
     (

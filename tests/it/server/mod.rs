@@ -3,7 +3,9 @@
 mod audit;
 mod dev;
 mod input;
+mod metrics;
 mod process;
+mod restart;
 mod shares;
 mod signals;
 mod start;

@@ -23,6 +23,7 @@ fn health_is_told_while_shares_are_forgotten() {
     };
     let node = Node::new(Parts {
         audit: strongroom::audit::Rules::default(),
+        telemetry: Arc::new(strongroom::telemetry::Telemetry::new(Default::default()).unwrap()),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),
