@@ -16,7 +16,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use strongroom::barrier::{Barrier, Keyring};
+use strongroom::barrier::{Barrier, Keyring, Repeat};
 use strongroom::clock::Timestamp;
 use strongroom::log::Point;
 use strongroom::record::{Ciphertext, Header, Leadership, SealedBatch, StoredKey, View, Write};
@@ -72,7 +72,7 @@ fn listing(records: u64, folder: &Path) {
             scope.put_bytes(&format!("names/{number:07}"), value).unwrap();
         }
         let batch = transaction.into_batch().unwrap().unwrap();
-        let entry = barrier.seal(batch, Bytes::new(), 0).unwrap();
+        let entry = barrier.seal(batch, Repeat::default()).unwrap();
         let (batch, _, _) = SealedBatch::decode_entry(entry).unwrap();
         state.apply(index, LEADERSHIP, &batch).unwrap();
     }
@@ -178,8 +178,9 @@ fn batch(writes: Vec<Write>) -> SealedBatch {
         header: Header {
             leadership: LEADERSHIP,
             time: Timestamp(1),
-            request_id: Bytes::new(),
+            request: None,
             step: 0,
+            finished: Vec::new(),
         },
         reads: Vec::new(),
         directories: Vec::new(),

@@ -2,9 +2,13 @@
 //! here.
 
 mod batch;
+mod numbers;
+mod request_id;
 mod view;
 
 pub use batch::{Batch as SealedBatch, DecodeError, Header, Write};
+pub use numbers::NumberSet;
+pub use request_id::{ENCODED_BYTES as REQUEST_ID_BYTES, Numbers, OriginId, Remembered, RequestId};
 pub use view::{Directory, Part, Record, SystemKey, View, ViewError, VisitRecord};
 
 use std::fmt;
@@ -59,6 +63,13 @@ pub enum Applied {
     Conflict(Contested),
     /// Nothing did: it was proposed under another leadership.
     Fenced,
+    /// Nothing did: this step of this request has taken effect before. What its response was is
+    /// for the view to tell.
+    Repeated,
+    /// Nothing did: the request is older than what is remembered.
+    Forgotten,
+    /// Nothing did: too much is remembered of others. It has to wait.
+    NoRoom,
 }
 
 /// What a refused transaction lost to: whoever tries again queues on it.

@@ -41,6 +41,12 @@ struct Arguments {
     /// How many times nodes are killed.
     #[arg(long, default_value_t = 50)]
     kills: u64,
+    /// These faults, in turn; a mixture of all where none is named.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    faults: Vec<Fault>,
+    /// Writers that all write one path.
+    #[arg(long, default_value_t = workload::ONE_PATH_WRITERS)]
+    writers: usize,
     /// No further kill after this time.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
@@ -118,7 +124,7 @@ async fn run(
     let texts = canary.prepare(cluster).await?;
     let workload = Workload::new(cluster, canary.clone())?;
     println!("{:7.1?} three nodes are up; writers start", workload.now());
-    let writers = workload.run();
+    let writers = workload.run(arguments.writers);
     let time = Duration::from_secs(arguments.seconds);
     let told = |number: u64, effect: &Effect| {
         println!(
@@ -130,7 +136,15 @@ async fn run(
             effect.healed
         );
     };
-    let effects = nemesis::run(cluster, &workload, &mut random, arguments.kills, time, told).await;
+    let effects = nemesis::run(
+        cluster,
+        &workload,
+        &mut random,
+        (arguments.kills, &arguments.faults),
+        time,
+        told,
+    )
+    .await;
     workload.stop(writers).await?;
     let (writes, mut problems) = workload.seen(|seen| (seen.writes.clone(), seen.findings.clone()));
     summary(&workload, &writes, effects.as_deref().unwrap_or_default());

@@ -112,6 +112,20 @@ impl Node {
         }
     }
 
+    /// SIGTERM, and returns once it has ended by itself.
+    pub(crate) async fn terminate(&self) -> Result<(), String> {
+        let Some(mut child) = self.process.lock().await.take() else { return Ok(()) };
+        let id = child.id().ok_or("it has ended already")?;
+        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+        told.map_err(|error| error.to_string())?;
+        let ended = tokio::time::timeout(WAIT_MAX, child.wait()).await;
+        let status = ended.map_err(|_| format!("{} does not end", self.name))?;
+        match status.map_err(|error| error.to_string())? {
+            status if status.success() => Ok(()),
+            status => Err(format!("{} ended with {status}", self.name)),
+        }
+    }
+
     /// Marks the begin of a fault, before it happens.
     pub(crate) fn disturb(&self) {
         self.disturbances.fetch_or(1, Ordering::SeqCst);

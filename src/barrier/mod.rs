@@ -11,11 +11,23 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::log::Point;
-use crate::record::{Header, SealedBatch, Write as SealedWrite};
+use crate::record::{Ciphertext, Header, Numbers, RequestId, SealedBatch, Write as SealedWrite};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::txn::{Batch, RecordCache, Txn, Write};
 use snapshot::Opened;
+
+/// What an entry says for the case that its request is repeated. The default: nothing, where no
+/// client has asked.
+#[derive(Default)]
+pub struct Repeat {
+    pub request: Option<RequestId>,
+    pub step: u32,
+    /// By [`Keyring::seal_response`].
+    pub response: Option<Ciphertext>,
+    /// Requests of the same origin that are answered.
+    pub finished: Vec<Numbers>,
+}
 
 /// Sealed, it has no keys; unsealed, it turns transactions into log entries and back.
 pub struct Barrier {
@@ -76,7 +88,7 @@ impl Barrier {
     ///
     /// # Errors
     /// [`Error::Sealed`].
-    pub fn seal(&self, batch: Batch, request_id: Bytes, step: u32) -> Result<Bytes, Error> {
+    pub fn seal(&self, batch: Batch, repeat: Repeat) -> Result<Bytes, Error> {
         let keyring = self.keyring()?;
         let reads = batch.reads.iter().map(|(key, seen)| (keyring.stored_key(key), *seen));
         let directories = batch
@@ -99,14 +111,20 @@ impl Barrier {
             });
         }
         let sealed = SealedBatch {
-            header: Header { leadership: batch.leadership, time: batch.time, request_id, step },
+            header: Header {
+                leadership: batch.leadership,
+                time: batch.time,
+                request: repeat.request,
+                step: repeat.step,
+                finished: repeat.finished,
+            },
             reads,
             directories,
             occupied,
             writes,
             system_reads: batch.system_reads.into_iter().collect(),
             system_writes: batch.system_writes.into_iter().collect(),
-            response: None,
+            response: repeat.response,
         };
         let encoded = sealed.encode();
         let mac = Bytes::copy_from_slice(&keyring.mac(&encoded));

@@ -1,7 +1,6 @@
 //! Requests and answers as they pass between nodes: everything that the pipeline knows of them,
 //! and nothing of HTTP.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +8,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::hello::Refusal;
-use crate::clock::Timestamp;
 use crate::proto::forward as proto;
-use crate::proto::forward::reply::Body as EncodedBody;
-use crate::proto::forward::{Kind, Operation as EncodedOperation};
-use crate::request::{
-    Auth, Body, Error, Lease, Operation, RawBody, Reply, Request, TokenType, WrapInfo,
-};
+use crate::proto::forward::Operation as EncodedOperation;
+use crate::record::{Numbers, RequestId};
+use crate::request::wire::{Malformed, decode_error, decode_reply, encode_error, encode_reply};
+use crate::request::{Error, Operation, Reply, Request};
 use crate::secret::Secret;
 
 /// A request that another node sends on.
@@ -27,18 +24,10 @@ pub struct Forwarded {
     pub remaining: Duration,
     /// Nodes it has passed, the one that the client reached included.
     pub hops: u32,
-    pub origin: Origin,
-}
-
-/// Names a request across nodes and failovers, so that it takes effect once.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Origin {
-    /// One start of one node.
-    pub start: Bytes,
-    /// Of the request, there.
-    pub number: u64,
-    /// Requests of that origin that were answered since.
-    pub finished: Vec<u64>,
+    /// Requests of the same origin that were answered since.
+    pub finished: Vec<Numbers>,
+    /// In which the node leads to which it is sent.
+    pub leader_term: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +64,12 @@ pub enum ForwardError {
     Malformed(&'static str),
 }
 
+impl From<Malformed> for ForwardError {
+    fn from(Malformed(part): Malformed) -> Self {
+        Self::Malformed(part)
+    }
+}
+
 pub(super) fn encode(forwarded: &Forwarded) -> Result<proto::Request, Error> {
     let request = &forwarded.request;
     let headers = request
@@ -101,9 +96,11 @@ pub(super) fn encode(forwarded: &Forwarded) -> Result<proto::Request, Error> {
             Wanted::Verdict => proto::Wanted::Verdict,
         }
         .into(),
-        origin: forwarded.origin.start.clone(),
-        number: forwarded.origin.number,
-        finished: forwarded.origin.finished.clone(),
+        known_as: request
+            .known_as
+            .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.encode())),
+        finished: forwarded.finished.iter().flat_map(|(first, last)| [*first, *last]).collect(),
+        leader_term: forwarded.leader_term,
     })
 }
 
@@ -119,8 +116,17 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
     let operation = decode_operation(message.operation())?;
     let remote = message.remote.map(|remote| remote.parse()).transpose();
     let headers = message.headers.into_iter().map(|header| (header.name, header.values));
+    let known_as = match message.known_as.as_ref() {
+        [] => None,
+        bytes => Some(RequestId::decode(bytes).ok_or(ForwardError::Malformed("request id"))?),
+    };
+    let (finished, rest) = message.finished.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(ForwardError::Malformed("finished requests"));
+    }
     let request = Request {
         id: message.id,
+        known_as,
         operation,
         namespace: message.namespace,
         path: message.path,
@@ -138,19 +144,16 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
         wanted,
         remaining: Duration::from_millis(message.remaining_milliseconds),
         hops: message.hops,
-        origin: Origin {
-            start: message.origin,
-            number: message.number,
-            finished: message.finished,
-        },
+        finished: finished.iter().map(|[first, last]| (*first, *last)).collect(),
+        leader_term: message.leader_term,
     })
 }
 
 pub(super) fn encode_answer(outcome: Outcome, applied: u64) -> proto::Answer {
     use proto::answer::Result as Encoded;
     let result = match outcome {
-        Outcome::Answered(Ok(reply)) => Encoded::Reply(encode_reply(reply)),
-        Outcome::Answered(Err(error)) => Encoded::Error(encode_error(error)),
+        Outcome::Answered(Ok(reply)) => Encoded::Reply(encode_reply(&reply)),
+        Outcome::Answered(Err(error)) => Encoded::Error(encode_error(&error)),
         Outcome::NotActive => Encoded::NotActive(proto::NotActive {}),
     };
     proto::Answer { result: Some(result), applied }
@@ -162,189 +165,6 @@ pub(super) fn decode_answer(answer: proto::Answer) -> Result<Outcome, ForwardErr
         Encoded::Reply(reply) => Outcome::Answered(Ok(decode_reply(reply)?)),
         Encoded::Error(error) => Outcome::Answered(Err(decode_error(error)?)),
         Encoded::NotActive(_) => Outcome::NotActive,
-    })
-}
-
-fn encode_reply(reply: Reply) -> proto::Reply {
-    let body = match reply.body {
-        Body::Empty => None,
-        Body::Data(data) => Some(EncodedBody::Data(json(&Value::Object(data)))),
-        Body::Bare(value) => Some(EncodedBody::Bare(json(&value))),
-        Body::Raw(RawBody { content_type, bytes }) => {
-            Some(EncodedBody::Raw(proto::RawBody { content_type, bytes }))
-        }
-    };
-    proto::Reply {
-        body,
-        warnings: reply.warnings,
-        auth: reply.auth.map(encode_auth),
-        lease: reply.lease.map(|lease| proto::Lease {
-            id: lease.id,
-            ttl_milliseconds: milliseconds(lease.ttl),
-            renewable: lease.renewable,
-        }),
-        wrap_info: reply.wrap_info.map(|info| proto::WrapInfo {
-            token: info.token,
-            accessor: info.accessor,
-            ttl_milliseconds: milliseconds(info.ttl),
-            creation_time_milliseconds: info.creation_time.0,
-            creation_path: info.creation_path,
-            wrapped_accessor: info.wrapped_accessor,
-        }),
-        status: reply.status.map(u32::from),
-        headers: pairs(reply.headers),
-        mount_type: reply.mount_type,
-    }
-}
-
-fn decode_reply(reply: proto::Reply) -> Result<Reply, ForwardError> {
-    let body = match reply.body {
-        None => Body::Empty,
-        Some(EncodedBody::Data(bytes)) => Body::Data(object(&bytes)?),
-        Some(EncodedBody::Bare(bytes)) => {
-            Body::Bare(serde_json::from_slice(&bytes).map_err(|_| ForwardError::Malformed("body"))?)
-        }
-        Some(EncodedBody::Raw(raw)) => {
-            Body::Raw(RawBody { content_type: raw.content_type, bytes: raw.bytes })
-        }
-    };
-    let status = reply.status.map(u16::try_from).transpose();
-    Ok(Reply {
-        body,
-        warnings: reply.warnings,
-        auth: reply.auth.map(decode_auth).transpose()?,
-        lease: reply.lease.map(|lease| Lease {
-            id: lease.id,
-            ttl: Duration::from_millis(lease.ttl_milliseconds),
-            renewable: lease.renewable,
-        }),
-        wrap_info: reply.wrap_info.map(|info| WrapInfo {
-            token: info.token,
-            accessor: info.accessor,
-            ttl: Duration::from_millis(info.ttl_milliseconds),
-            creation_time: Timestamp(info.creation_time_milliseconds),
-            creation_path: info.creation_path,
-            wrapped_accessor: info.wrapped_accessor,
-        }),
-        status: status.map_err(|_| ForwardError::Malformed("status"))?,
-        headers: map(reply.headers),
-        mount_type: reply.mount_type,
-    })
-}
-
-fn encode_auth(auth: Auth) -> proto::Auth {
-    proto::Auth {
-        client_token: auth.client_token,
-        accessor: auth.accessor,
-        policies: auth.policies,
-        token_policies: auth.token_policies,
-        identity_policies: auth.identity_policies,
-        metadata: pairs(auth.metadata),
-        ttl_milliseconds: milliseconds(auth.ttl),
-        renewable: auth.renewable,
-        entity_id: auth.entity_id,
-        token_type: match auth.token_type {
-            TokenType::Batch => BATCH,
-            TokenType::Service => SERVICE,
-        }
-        .into(),
-        orphan: auth.orphan,
-        num_uses: auth.num_uses,
-        display_name: auth.display_name,
-        explicit_max_ttl_milliseconds: milliseconds(auth.explicit_max_ttl),
-        period_milliseconds: milliseconds(auth.period),
-        bound_cidrs: auth.bound_cidrs,
-        alias_name: auth.alias_name,
-    }
-}
-
-fn decode_auth(auth: proto::Auth) -> Result<Auth, ForwardError> {
-    Ok(Auth {
-        client_token: auth.client_token,
-        accessor: auth.accessor,
-        policies: auth.policies,
-        token_policies: auth.token_policies,
-        identity_policies: auth.identity_policies,
-        metadata: map(auth.metadata),
-        ttl: Duration::from_millis(auth.ttl_milliseconds),
-        renewable: auth.renewable,
-        entity_id: auth.entity_id,
-        token_type: match auth.token_type.as_str() {
-            BATCH => TokenType::Batch,
-            SERVICE => TokenType::Service,
-            _ => return Err(ForwardError::Malformed("type of token")),
-        },
-        orphan: auth.orphan,
-        num_uses: auth.num_uses,
-        display_name: auth.display_name,
-        explicit_max_ttl: Duration::from_millis(auth.explicit_max_ttl_milliseconds),
-        period: Duration::from_millis(auth.period_milliseconds),
-        bound_cidrs: auth.bound_cidrs,
-        alias_name: auth.alias_name,
-    })
-}
-
-fn encode_error(error: Error) -> proto::Error {
-    let mut reply = None;
-    let (kind, text) = match error {
-        Error::BadRequest(text) => (Kind::BadRequest, text),
-        Error::Conflict => (Kind::Conflict, String::new()),
-        Error::Denied => (Kind::Denied, String::new()),
-        Error::Forbidden(text) => (Kind::Forbidden, text),
-        // For the other node's log: its client sees none of it.
-        Error::Internal(source) => (Kind::Internal, source.to_string()),
-        Error::Failed(text) => (Kind::Failed, text),
-        Error::LeadershipLost => (Kind::LeadershipLost, String::new()),
-        // The service says so in another way; what is left says nothing of this request.
-        Error::NotActive => (Kind::Unavailable, "no active node".into()),
-        Error::NotFound => (Kind::NotFound, String::new()),
-        Error::NotFoundWith(with) => {
-            reply = Some(encode_reply(*with));
-            (Kind::NotFoundWith, String::new())
-        }
-        Error::NoRoute(path) => (Kind::NoRoute, path),
-        Error::StateNotPresent => (Kind::StateNotPresent, String::new()),
-        Error::Missing(text) => (Kind::Missing, text),
-        Error::Sealed => (Kind::Sealed, String::new()),
-        Error::Unavailable(text) => (Kind::Unavailable, text),
-        Error::DiskFull => (Kind::DiskFull, String::new()),
-        Error::TooLarge(text) => (Kind::TooLarge, text),
-        Error::TooMany(text) => (Kind::TooMany, text),
-        Error::Uninitialized => (Kind::Uninitialized, String::new()),
-        Error::UnsupportedPath => (Kind::UnsupportedPath, String::new()),
-        Error::UnsupportedOperation => (Kind::UnsupportedOperation, String::new()),
-    };
-    proto::Error { kind: kind.into(), text, reply }
-}
-
-fn decode_error(error: proto::Error) -> Result<Error, ForwardError> {
-    let kind = error.kind();
-    let text = error.text;
-    Ok(match kind {
-        Kind::Unknown => return Err(ForwardError::Malformed("kind of error")),
-        Kind::BadRequest => Error::BadRequest(text),
-        Kind::Conflict => Error::Conflict,
-        Kind::Denied => Error::Denied,
-        Kind::Forbidden => Error::Forbidden(text),
-        Kind::Internal => Error::internal(format!("on the active node: {text}")),
-        Kind::Failed => Error::Failed(text),
-        Kind::LeadershipLost => Error::LeadershipLost,
-        Kind::NotFound => Error::NotFound,
-        Kind::NotFoundWith => {
-            let reply = error.reply.ok_or(ForwardError::Malformed("error"))?;
-            Error::NotFoundWith(Box::new(decode_reply(reply)?))
-        }
-        Kind::NoRoute => Error::NoRoute(text),
-        Kind::StateNotPresent => Error::StateNotPresent,
-        Kind::Missing => Error::Missing(text),
-        Kind::Sealed => Error::Sealed,
-        Kind::Unavailable => Error::Unavailable(text),
-        Kind::DiskFull => Error::DiskFull,
-        Kind::TooLarge => Error::TooLarge(text),
-        Kind::TooMany => Error::TooMany(text),
-        Kind::Uninitialized => Error::Uninitialized,
-        Kind::UnsupportedPath => Error::UnsupportedPath,
-        Kind::UnsupportedOperation => Error::UnsupportedOperation,
     })
 }
 
@@ -379,27 +199,12 @@ fn object(bytes: &[u8]) -> Result<Map<String, Value>, ForwardError> {
     serde_json::from_slice(bytes).map_err(|_| ForwardError::Malformed("JSON"))
 }
 
-fn json(value: &Value) -> Bytes {
-    value.to_string().into()
-}
-
-fn pairs(map: BTreeMap<String, String>) -> Vec<proto::Pair> {
-    map.into_iter().map(|(name, value)| proto::Pair { name, value }).collect()
-}
-
-fn map(pairs: Vec<proto::Pair>) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
-}
-
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Of the messages in `proto/forward.proto`.
-const VERSION: u32 = 1;
-
-const BATCH: &str = "batch";
-const SERVICE: &str = "service";
+const VERSION: u32 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ mod serve;
 mod tls;
 
 pub use authority::{Authority, CertificateError, NodeName, renew_at, validity};
-pub use forward::{ForwardError, Forwarded, Origin, Outcome, Wanted};
+pub use forward::{ForwardError, Forwarded, Outcome, Wanted};
 pub use forwarding::ForwardHandler;
 pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};
@@ -28,7 +28,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::proto::cluster::certificates_server::CertificatesServer;
 use crate::proto::cluster::join_server::JoinServer;
@@ -86,6 +86,7 @@ impl Cluster {
             removed,
             open: open.clone(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            lost: broadcast::Sender::new(LOST_MAX),
         };
         let (dialler, server) = (Arc::new(dialler), Arc::new(server));
         Ok(Self { identity, trust, dialler, open, server })
@@ -185,6 +186,11 @@ impl Cluster {
         self.dialler.says_removed(node, info).await
     }
 
+    /// Nodes that have ended a connection on which they replicated to this one, as it happens.
+    pub fn lost(&self) -> broadcast::Receiver<u64> {
+        self.server.lost.subscribe()
+    }
+
     /// Becomes true when a member says that this node was removed.
     pub fn removed(&self) -> watch::Receiver<bool> {
         self.dialler.removed()
@@ -192,6 +198,8 @@ impl Cluster {
 }
 
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(250);
+/// Those that nobody has looked at yet.
+const LOST_MAX: usize = 64;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

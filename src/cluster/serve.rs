@@ -12,7 +12,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -44,6 +44,8 @@ pub(super) struct Server {
     pub(super) removed: Arc<dyn RemovedNodes>,
     pub(super) open: Arc<Open>,
     pub(super) handshake_timeout: Duration,
+    /// Nodes whose connection for replication has ended.
+    pub(super) lost: broadcast::Sender<u64>,
 }
 
 /// The connections there are, so that they can be ended.
@@ -171,7 +173,8 @@ impl Server {
         match verdict {
             Ok((peer, entered, own)) => {
                 hello::welcome(&mut stream, own).await?;
-                Ok(Some(Greeted { stream, purpose: said.purpose, peer, entered }))
+                let (purpose, lost) = (said.purpose, self.lost.clone());
+                Ok(Some(Greeted { stream, purpose, peer, entered, lost }))
             }
             Err(refusal) => {
                 tracing::warn!(%from, %refusal, "a node was refused");
@@ -225,6 +228,7 @@ struct Greeted {
     purpose: Purpose,
     peer: Option<u64>,
     entered: Entered,
+    lost: broadcast::Sender<u64>,
 }
 
 impl Greeted {
@@ -248,7 +252,7 @@ impl Greeted {
     }
 
     async fn run(self, routes: Routes) {
-        let Self { stream, peer, entered, purpose } = self;
+        let Self { stream, peer, entered, purpose, lost } = self;
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(PeerId(peer));
@@ -279,6 +283,10 @@ impl Greeted {
             result = connection => {
                 if let Err(error) = result {
                     tracing::debug!(?peer, %error, "a node's connection broke");
+                }
+                if let (Some(peer), Purpose::Replication) = (peer, purpose) {
+                    // Nobody need listen.
+                    drop(lost.send(peer));
                 }
             }
         }

@@ -24,6 +24,7 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
         | Error::LeadershipLost
         | Error::NotActive
         | Error::Sealed
+        | Error::Unresolved
         | Error::Unavailable(_) => (503, vec![text]),
         Error::DiskFull => (507, vec![text]),
     }

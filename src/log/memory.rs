@@ -18,13 +18,28 @@ struct Log {
     last_index: u64,
     /// Run just before the next proposal is applied, last one first.
     events: Vec<Event>,
+    fate: Fate,
+}
+
+/// What happens to the next proposal.
+#[derive(Clone, Copy, Default)]
+enum Fate {
+    #[default]
+    Applied,
+    AppliedUnseen,
+    AppliedTwice,
 }
 
 type Event = Box<dyn FnOnce(&MemoryLog) + Send>;
 
 impl Default for Log {
     fn default() -> Self {
-        Self { leadership: Leadership { term: 1, node: 1 }, last_index: 0, events: Vec::new() }
+        Self {
+            leadership: Leadership { term: 1, node: 1 },
+            last_index: 0,
+            events: Vec::new(),
+            fate: Fate::Applied,
+        }
     }
 }
 
@@ -47,6 +62,16 @@ impl MemoryLog {
     /// Lets a test put something between what a request read and what it writes.
     pub fn before_next_proposal(&self, event: impl FnOnce(&Self) + Send + 'static) {
         self.lock().events.push(Box::new(event));
+    }
+
+    /// As when a leader ends between the commit and the answer.
+    pub fn lose_next_answer(&self) {
+        self.lock().fate = Fate::AppliedUnseen;
+    }
+
+    /// As when two who know nothing of each other propose the same; the second is answered.
+    pub fn repeat_next_proposal(&self) {
+        self.lock().fate = Fate::AppliedTwice;
     }
 
     /// Appends an entry and applies it at once.
@@ -81,7 +106,12 @@ impl ReplicatedLog for MemoryLog {
         if let Some(event) = event {
             event(self);
         }
-        let applied = self.append(entry);
+        let fate = std::mem::take(&mut self.lock().fate);
+        let applied = match fate {
+            Fate::Applied => self.append(entry),
+            Fate::AppliedUnseen => self.append(entry).and(Err(LogError::Unknown)),
+            Fate::AppliedTwice => self.append(entry.clone()).and_then(|_| self.append(entry)),
+        };
         Box::pin(async move { applied })
     }
 }

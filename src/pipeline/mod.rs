@@ -2,12 +2,11 @@
 
 mod authorize;
 mod measured;
+mod once;
 mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
@@ -17,13 +16,14 @@ use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
-use crate::record::{Applied, Contested};
+use crate::record::{Applied, Contested, View};
 use crate::request::{Auth, Caller, Error, Operation, Reply, Request, TokenType};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
 use measured::Measured;
+use once::{Begun, Once, Step};
 use queue::Queues;
 use tokio::time::Instant;
 
@@ -40,6 +40,7 @@ pub struct Pipeline {
     value_bytes_max: usize,
     acls: AclCache,
     measured: Measured,
+    once: Once,
     queues: Queues,
 }
 
@@ -61,6 +62,8 @@ enum Attempt {
     Done(Box<Result<Reply, Error>>),
     /// Nothing took effect: what it had read has changed.
     Conflict(Option<Contested>),
+    /// Nothing took effect: too much is remembered of other requests.
+    NoRoom,
 }
 
 /// What is asked of a request that may run.
@@ -82,6 +85,9 @@ struct Known {
     devices: Devices,
     is_login: bool,
     audited: bool,
+    /// In which it began, or is to begin.
+    term: Option<u64>,
+    view: Option<Arc<dyn View>>,
 }
 
 impl Pipeline {
@@ -98,6 +104,7 @@ impl Pipeline {
             value_bytes_max,
             acls: AclCache::default(),
             measured: Measured::default(),
+            once: Once::default(),
             queues: Queues::default(),
         }
     }
@@ -108,7 +115,15 @@ impl Pipeline {
     /// # Errors
     /// What the caller is to be told, see [`Error`].
     pub async fn handle(&self, request: &Request) -> Result<Reply, Error> {
-        self.answer(request, Asked::Reply).await
+        self.answer(request, Asked::Reply, None).await
+    }
+
+    /// As [`Self::handle`], in this term alone: the request may have gone elsewhere since.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn handle_in(&self, request: &Request, term: u64) -> Result<Reply, Error> {
+        self.answer(request, Asked::Reply, Some(term)).await
     }
 
     /// Token and policies alone, audited, for a request that the asking node then runs itself.
@@ -117,12 +132,26 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::handle`].
     pub async fn judge(&self, request: &Request) -> Result<(), Error> {
-        self.answer(request, Asked::Verdict).await.map(drop)
+        self.answer(request, Asked::Verdict, None).await.map(drop)
     }
 
-    async fn answer(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
+    /// As [`Self::judge`], in this term alone.
+    ///
+    /// # Errors
+    /// As [`Self::handle`].
+    pub async fn judge_in(&self, request: &Request, term: u64) -> Result<(), Error> {
+        self.answer(request, Asked::Verdict, Some(term)).await.map(drop)
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        asked: Asked,
+        term: Option<u64>,
+    ) -> Result<Reply, Error> {
         let begun = Instant::now();
-        let mut known = Known { operation: request.operation, ..Known::default() };
+        let _turn = self.once.turn(request).await;
+        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let deadline = begun + REQUEST_TIME_MAX;
         let mut place = None;
         let outcome = loop {
@@ -137,6 +166,10 @@ impl Pipeline {
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }
                 }
+                Ok(Attempt::NoRoom) if Instant::now() < deadline => {
+                    tokio::time::sleep(once::ROOM_PAUSE).await;
+                }
+                Ok(Attempt::NoRoom) => break Err(Error::Unavailable(once::NO_ROOM.into())),
                 Err(error) => break Err(error),
             }
         };
@@ -173,7 +206,7 @@ impl Pipeline {
         for _ in 0..INTERNAL_TRIES_MAX {
             let mut txn = self.begin().await?;
             let done = work(&mut txn)?;
-            if let Commit::Stands = self.commit(txn, &request).await? {
+            if let Commit::Stands = self.commit(txn, &request, &Known::default(), NOTHING).await? {
                 return Ok(done);
             }
         }
@@ -185,6 +218,7 @@ impl Pipeline {
         self.router.close_all();
         self.acls.clear();
         self.audit.close();
+        self.once.forget();
     }
 
     async fn attempt(
@@ -193,7 +227,13 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
-        let mut txn = self.begin().await?;
+        let mut txn = match self.begin_once(request, known).await? {
+            Begun::Fresh(txn) => *txn,
+            Begun::Before(outcome) => {
+                known.devices = self.audit_devices().await?;
+                return self.repeated(request, known, outcome).await;
+            }
+        };
         known.devices = self.audit.follow(&mut txn.scope(CORE))?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
@@ -208,20 +248,27 @@ impl Pipeline {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
             known.audited = true;
         }
-        let acts_outside =
-            target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
+        let acts_outside = asked == Asked::Reply
+            && target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
         // A request that is refused is a use of its token too. What is done outside is done once,
         // and may end this node's leadership: a use that could not be counted then would be tried
         // again on the next leader.
         if refusal.is_some() || acts_outside {
             revoke_spent(&mut txn, spent, known)?;
-            if let Commit::Conflict(contested) = self.commit(txn, request).await? {
-                return Ok(Attempt::Conflict(contested));
+            let refused = refusal.map(Err);
+            let kept = match &refused {
+                Some(refused) => (Step::Result, Some(refused)),
+                None => {
+                    txn.demand_entry();
+                    (Step::Intent, None)
+                }
+            };
+            match (self.commit(txn, request, known, kept).await?, refused) {
+                (Commit::Stands, None) => {}
+                (Commit::Stands, Some(refused)) => return Ok(Attempt::Done(Box::new(refused))),
+                (other, _) => return self.unsettled(other, request, known).await,
             }
-            if let Some(error) = refusal {
-                return Ok(Attempt::Done(Box::new(Err(error))));
-            }
-            txn = self.begin().await?;
+            txn = self.begin_again(known).await?;
         }
         // The use of a limited token counts even if the handler fails.
         txn.keep();
@@ -242,12 +289,13 @@ impl Pipeline {
         if !acts_outside {
             revoke_spent(&mut txn, spent, known)?;
         }
-        match self.commit(txn, request).await? {
+        match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
-            Commit::Conflict(contested) if !acts_outside => Ok(Attempt::Conflict(contested)),
-            Commit::Conflict(_) | Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            _ if acts_outside => Ok(Attempt::Done(Box::new(outcome))),
+            other => self.unsettled(other, request, known).await,
         }
     }
 
@@ -382,15 +430,24 @@ impl Pipeline {
         self.barrier.begin(point, self.clock.now())
     }
 
-    async fn commit(&self, txn: Txn, request: &Request) -> Result<Commit, Error> {
+    /// `kept`: for whoever repeats the request.
+    async fn commit(
+        &self,
+        txn: Txn,
+        request: &Request,
+        known: &Known,
+        (step, outcome): (Step, Option<&Result<Reply, Error>>),
+    ) -> Result<Commit, Error> {
         if txn.wrote_nothing() {
             return Ok(if txn.is_torn()? { Commit::Conflict(None) } else { Commit::Stands });
         }
         let Some(batch) = txn.into_batch()? else {
             return Ok(Commit::Stands);
         };
-        let id = Bytes::copy_from_slice(request.id.as_bytes());
-        let entry = self.barrier.seal(batch, id, 0)?;
+        if self.has_no_room(request, known)? {
+            return Ok(Commit::NoRoom);
+        }
+        let entry = self.barrier.seal(batch, self.repeat(request, step, outcome)?)?;
         let begun = Instant::now();
         let applied = self.log.propose(entry).await;
         self.measured.commit(begun.elapsed());
@@ -398,6 +455,8 @@ impl Pipeline {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),
+            Applied::Repeated | Applied::Forgotten => Ok(Commit::Before),
+            Applied::NoRoom => Ok(Commit::NoRoom),
         }
     }
 
@@ -428,13 +487,14 @@ impl Pipeline {
         outcome
     }
 
+    async fn audit_devices(&self) -> Result<Devices, Error> {
+        let mut txn = self.begin().await?;
+        self.audit.follow(&mut txn.scope(CORE))
+    }
+
     /// As in Vault, the answer to whoever enabled a device is its first record.
     async fn follow_audit(&self, known: &mut Known) {
-        let followed = match self.begin().await {
-            Ok(mut txn) => self.audit.follow(&mut txn.scope(CORE)),
-            Err(error) => Err(error),
-        };
-        match followed {
+        match self.audit_devices().await {
             Ok(devices) => known.devices = devices,
             Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
         }
@@ -451,7 +511,13 @@ enum Spent {
 enum Commit {
     Stands,
     Conflict(Option<Contested>),
+    /// The request has taken effect before.
+    Before,
+    NoRoom,
 }
+
+/// Kept of what no client has asked for.
+const NOTHING: (Step, Option<&Result<Reply, Error>>) = (Step::Result, None);
 
 /// An answer that was to be wrapped must not be given in clear; what a node tells anyone about
 /// itself is nothing to wrap.

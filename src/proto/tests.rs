@@ -129,7 +129,7 @@ fn coded(name: &str, bytes: &[u8]) -> Vec<u8> {
         forward: Request Header Answer NotActive Reply Pair RawBody Auth Lease WrapInfo Error;
         log: Entry Batch ReadRecord ReadDirectory Write SystemRead SystemWrite;
         raft: LeaderId LogId Vote Entry Blank Membership Voters Member Position StateImage
-            ImageRecord ImageDirectory ImageSystem;
+            ImageRecord ImageDirectory ImageRow ImageSystem;
         seal: SealConfiguration KeyringRecord KeyringContent KeyringTerm;
         system: Cluster;
     }

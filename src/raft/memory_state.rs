@@ -86,6 +86,10 @@ impl StateStore for MemoryStateStore {
 }
 
 fn encode(position: &Position, tables: Tables) -> proto::StateImage {
+    let requests = tables.request_rows().into_iter();
+    let requests =
+        requests.map(|(key, value)| proto::ImageRow { key: key.into(), value: value.into() });
+    let requests = requests.collect();
     let records = tables.records.into_iter().map(|(key, record)| proto::ImageRecord {
         key: Bytes::copy_from_slice(&key.0),
         revision: record.revision.0,
@@ -103,6 +107,7 @@ fn encode(position: &Position, tables: Tables) -> proto::StateImage {
         value,
     });
     proto::StateImage {
+        requests,
         position: Some(encode_position(position)),
         time_milliseconds: tables.time.0,
         records: records.collect(),
@@ -136,6 +141,9 @@ fn decode_tables(image: proto::StateImage) -> Result<Tables, Malformed> {
     for item in image.system {
         let key = SystemKey::from_number(item.key).ok_or(Malformed("system key"))?;
         tables.system.insert(key, (Revision(item.revision), item.value));
+    }
+    for row in image.requests {
+        tables.load_request_row(&row.key, row.value).ok_or(Malformed("request"))?;
     }
     Ok(tables)
 }

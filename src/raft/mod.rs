@@ -17,6 +17,7 @@ mod sizes;
 mod snapshot;
 mod state;
 mod state_machine;
+mod succession;
 mod types;
 mod watches;
 

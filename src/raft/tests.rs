@@ -105,8 +105,9 @@ pub(crate) fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
         header: Header {
             leadership,
             time: Timestamp(1),
-            request_id: Bytes::from_static(b"request"),
+            request: None,
             step: 0,
+            finished: Vec::new(),
         },
         reads: vec![],
         directories: vec![],

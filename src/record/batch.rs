@@ -1,7 +1,9 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Ciphertext, Leadership, Revision, StoredDirectory, StoredKey, SystemKey};
+use super::{
+    Ciphertext, Leadership, Numbers, RequestId, Revision, StoredDirectory, StoredKey, SystemKey,
+};
 use crate::clock::Timestamp;
 use crate::proto::log as proto;
 
@@ -29,8 +31,12 @@ pub struct Header {
     pub leadership: Leadership,
     /// By the proposer's clock.
     pub time: Timestamp,
-    pub request_id: Bytes,
+    /// `None`: nothing is remembered of it, and it is not repeated.
+    pub request: Option<RequestId>,
     pub step: u32,
+    /// Requests of the same origin whose answers have arrived. Also where this entry itself takes
+    /// no effect.
+    pub finished: Vec<Numbers>,
 }
 
 /// `None` deletes.
@@ -78,7 +84,10 @@ impl Batch {
             leader_term: self.header.leadership.term,
             leader_node: self.header.leadership.node,
             time_milliseconds: self.header.time.0,
-            request_id: self.header.request_id.clone(),
+            request_id: self
+                .header
+                .request
+                .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.encode())),
             step: self.header.step,
             reads: reads.collect(),
             directories: directories.collect(),
@@ -87,6 +96,7 @@ impl Batch {
             system_reads: system_reads.collect(),
             system_writes: system_writes.collect(),
             response: self.response.as_ref().map(|r| r.as_bytes().clone()).unwrap_or_default(),
+            finished: self.header.finished.iter().flat_map(|(a, b)| [*a, *b]).collect(),
         };
         message.encode_to_vec().into()
     }
@@ -106,10 +116,10 @@ impl Batch {
         if entry.version > VERSION {
             return Err(DecodeError::Newer { found: entry.version, supported: VERSION });
         }
-        Ok((Self::decode(entry.batch.clone())?, entry.batch, entry.mac))
+        Ok((Self::decode(entry.version, entry.batch.clone())?, entry.batch, entry.mac))
     }
 
-    fn decode(encoded: Bytes) -> Result<Self, DecodeError> {
+    fn decode(version: u32, encoded: Bytes) -> Result<Self, DecodeError> {
         let batch = proto::Batch::decode(encoded).map_err(|_| DecodeError::Malformed("batch"))?;
         let reads = batch.reads.iter().map(|read| Ok((key(&read.key)?, Revision(read.revision))));
         let directories = batch
@@ -126,8 +136,9 @@ impl Batch {
             header: Header {
                 leadership: Leadership { term: batch.leader_term, node: batch.leader_node },
                 time: Timestamp(batch.time_milliseconds),
-                request_id: batch.request_id,
+                request: request(version, &batch.request_id)?,
                 step: batch.step,
+                finished: finished(&batch.finished)?,
             },
             reads: reads.collect::<Result<_, _>>()?,
             directories: directories.collect::<Result<_, _>>()?,
@@ -144,6 +155,22 @@ impl Batch {
     }
 }
 
+/// Before version 2 it was a text that nothing was remembered by.
+fn request(version: u32, bytes: &Bytes) -> Result<Option<RequestId>, DecodeError> {
+    if bytes.is_empty() || version < 2 {
+        return Ok(None);
+    }
+    RequestId::decode(bytes).map(Some).ok_or(DecodeError::Malformed("request id"))
+}
+
+fn finished(numbers: &[u64]) -> Result<Vec<Numbers>, DecodeError> {
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(DecodeError::Malformed("finished requests"));
+    }
+    Ok(pairs.iter().map(|[first, last]| (*first, *last)).collect())
+}
+
 fn key(bytes: &Bytes) -> Result<StoredKey, DecodeError> {
     bytes.as_ref().try_into().map(StoredKey).map_err(|_| DecodeError::Malformed("stored key"))
 }
@@ -158,7 +185,7 @@ fn system(number: u32) -> Result<SystemKey, DecodeError> {
 }
 
 /// Of [`proto::Entry`].
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[cfg(test)]
 mod tests;

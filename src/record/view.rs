@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::{Ciphertext, Revision, StoredDirectory, StoredKey};
+use super::{Ciphertext, Remembered, RequestId, Revision, StoredDirectory, StoredKey};
 use crate::clock::Timestamp;
 
 /// One stored value and the entry that wrote it.
@@ -103,6 +103,17 @@ pub trait View: Send + Sync {
     /// # Errors
     /// Where the store cannot be read.
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError>;
+
+    /// What is known of a step of a request at `time`, which is not before the state's.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn recall(
+        &self,
+        request: &RequestId,
+        step: u32,
+        time: Timestamp,
+    ) -> Result<Remembered, ViewError>;
 
     /// The newest entry's time; never goes back.
     ///

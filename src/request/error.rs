@@ -25,9 +25,13 @@ pub enum Error {
     /// An engine's own failure, whose text is shown. 500.
     #[error("{0}")]
     Failed(String),
-    /// The caller: it may have taken effect. 503.
+    /// Whoever holds the request: it may have taken effect, and the next leader knows. 503 where
+    /// there is none.
     #[error("leadership changed during the request: it may have taken effect or not")]
     LeadershipLost,
+    /// The caller: as [`Self::LeadershipLost`], and asking again will not tell. 503.
+    #[error("leadership changed during the request: it may have taken effect or not")]
+    Unresolved,
     /// The node that was asked does not lead. Nothing was done: the next leader is to be asked.
     /// 503.
     #[error("no active node")]

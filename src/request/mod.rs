@@ -2,6 +2,7 @@
 
 mod error;
 mod reply;
+pub mod wire;
 
 pub use error::Error;
 pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::record::RequestId;
 use crate::secret::Secret;
 
 /// A request's parameters: query, body and what the path captured, merged.
@@ -56,6 +58,8 @@ impl Operation {
 pub struct Request {
     /// A version 4 UUID, made by the node that the client reached.
     pub id: String,
+    /// By which the log knows it again. `None`: it is not repeated, and nothing is kept of it.
+    pub known_as: Option<RequestId>,
     pub operation: Operation,
     /// Empty for the root namespace, else with a trailing slash.
     pub namespace: String,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 
 use super::control::Control;
 use super::replicated::Replicated;
+use crate::barrier::Repeat;
 use crate::clock::Timestamp;
 use crate::cluster::{Authority, JoinRefusal, NodeName};
 use crate::crypto::{LockedKey, equal, hmac_sha256};
@@ -175,11 +175,14 @@ impl Control {
             let record: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
             txn.put_system(SystemKey::RemovedNodes, record.into());
             let batch = txn.into_batch()?.ok_or(Error::Conflict)?;
-            let entry = self.barrier.seal(batch, Bytes::new(), 0)?;
+            let entry = self.barrier.seal(batch, Repeat::default())?;
             match self.log().propose(entry).await.map_err(|_| Error::NotActive)? {
                 Applied::Committed => return Ok(()),
                 Applied::Conflict(_) => {}
-                Applied::Fenced => return Err(Error::NotActive),
+                // Nothing is remembered of what has no request id.
+                Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+                    return Err(Error::NotActive);
+                }
             }
         }
         Err(Error::Unavailable("the list of removed nodes kept changing: try again".into()))

@@ -92,6 +92,8 @@ pub struct Founded {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Leader {
     pub id: u64,
+    /// In which it leads.
+    pub term: u64,
     pub name: String,
     pub api_address: String,
     pub cluster_address: String,

@@ -11,7 +11,7 @@ use super::joining::{JoinTarget, Pending, parse_share};
 use super::removal::REMOVED;
 use super::replicated::Replicated;
 use crate::audit::Broker;
-use crate::barrier::{Barrier, Keyring};
+use crate::barrier::{Barrier, Keyring, Repeat};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
 use crate::mount::ROOT_NAMESPACE;
@@ -159,11 +159,14 @@ impl Control {
             txn.put_system(key, record);
         }
         let batch = txn.into_batch()?.ok_or_else(|| Error::internal("nothing to initialise"))?;
-        let entry = barrier.seal(batch, Bytes::new(), 0)?;
+        let entry = barrier.seal(batch, Repeat::default())?;
         match self.log.propose(entry).await.map_err(unavailable)? {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
-            Applied::Fenced => return Err(Error::NotActive),
+            // Nothing is remembered of what has no request id.
+            Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+                return Err(Error::NotActive);
+            }
         }
         if let Some(node) = self.consensus.replicated() {
             node.note_founded().await;

@@ -10,6 +10,7 @@ mod founding;
 mod joining;
 mod metrics;
 mod observer;
+mod origin;
 mod removal;
 mod renewal;
 mod replicated;
@@ -19,6 +20,7 @@ mod settings;
 mod signals;
 mod standing;
 mod start;
+mod succession;
 mod tasks;
 mod tokens;
 mod workers;
@@ -117,7 +119,8 @@ impl Node {
             ttl,
             value_bytes_max,
         }));
-        let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        let service =
+            Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }

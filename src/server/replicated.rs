@@ -16,6 +16,7 @@ use super::founding::Marks;
 use super::observer::{Observer, heed};
 use super::plain;
 use super::standing::Standing;
+use super::succession::watch_leader;
 use crate::barrier::{Barrier, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
@@ -50,6 +51,25 @@ pub struct Replication {
     pub requests: Arc<dyn ForwardHandler>,
     /// Decides who joins by token, and renews certificates.
     pub admits: Arc<dyn Admits>,
+}
+
+/// What follows when the node is opened or closed.
+fn standing(
+    raft: &Arc<RaftLog>,
+    cluster: &Arc<Cluster>,
+    barrier: &Arc<Barrier>,
+    marks: &Marks,
+) -> Arc<Standing> {
+    let (raft, cluster) = (Arc::downgrade(raft), cluster.clone());
+    let removed = marks.removed();
+    Arc::new(Standing::new(barrier.clone(), move |unsealed| {
+        if let Some(raft) = raft.upgrade() {
+            raft.set_candidate(unsealed && !*removed.borrow());
+        }
+        if !unsealed {
+            cluster.close_forwarding();
+        }
+    }))
 }
 
 pub(super) type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -126,19 +146,9 @@ impl Replicated {
         let role = follow_role(&raft)?;
         watch_disk(&raft, log, on_disk, path.clone())?;
         let marks = Marks::open(&path.join("node"));
-        let standing = Arc::new(Standing::new(barrier.clone(), {
-            let (raft, cluster) = (Arc::downgrade(&raft), cluster.clone());
-            let removed = marks.removed();
-            move |unsealed| {
-                if let Some(raft) = raft.upgrade() {
-                    raft.set_candidate(unsealed && !*removed.borrow());
-                }
-                if !unsealed {
-                    cluster.close_forwarding();
-                }
-            }
-        }));
+        let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
+        watch_leader(&raft, &cluster)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
     }
@@ -158,7 +168,7 @@ impl Replicated {
 
     /// Of this node's own files.
     pub(super) fn folder(&self) -> Option<&Path> {
-        self.removed_file.parent()
+        self.marks.folder()
     }
 
     pub fn info(&self) -> &NodeInfo {
@@ -317,6 +327,7 @@ fn follow_role(raft: &Arc<RaftLog>) -> Result<watch::Receiver<Role>, StartError>
         Some(leader) if leader.id == id => Role::Active,
         other => Role::Standby(other.map(|leader| Leader {
             id: leader.id,
+            term: leader.leadership.term,
             name: leader.info.name.clone(),
             api_address: leader.info.api_address.clone(),
             cluster_address: leader.info.cluster_address.clone(),

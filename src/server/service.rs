@@ -12,15 +12,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::consensus::{Leader, Role};
 use super::control::Control;
 use super::metrics::milliseconds;
+use super::origin::Origin;
 use super::removal::REMOVED;
 use crate::cluster::{
-    Admission, Admits, Application, ForwardError, ForwardHandler, Forwarded, JoinRefusal, Origin,
-    Outcome, Renewed, Wanted,
+    Admission, Admits, Application, ForwardError, ForwardHandler, Forwarded, JoinRefusal, Outcome,
+    Renewed, Wanted,
 };
 use crate::framework::Needs;
 use crate::http::{Answer, BodyRule, Handler, Upload};
 use crate::pipeline::Pipeline;
+use crate::record::RequestId;
 use crate::request::{Error, Operation, Reply, Request};
+use crate::rng::Rng;
 use crate::router::Target;
 use crate::secret::Secret;
 
@@ -29,19 +32,30 @@ pub struct Service {
     pub(super) pipeline: Arc<Pipeline>,
     /// Requests that may wait for a leader at one time.
     held: Semaphore,
+    origin: Origin,
 }
 
 /// Where one try of a request ended.
 #[expect(clippy::large_enum_variant, reason = "lives for a moment, where it was made")]
 enum Try {
     Done(Result<Reply, Error>),
-    /// Nothing was done: the next active node is to be asked.
-    Again(Request),
+    /// Nothing was done, or it may have been and the log knows: the next active node is to be
+    /// asked.
+    Again(Request, Doubt),
+}
+
+/// Whether a request may have taken effect.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+enum Doubt {
+    #[default]
+    No,
+    Yes,
 }
 
 impl Service {
-    pub fn new(control: Arc<Control>, pipeline: Arc<Pipeline>) -> Self {
-        Self { control, pipeline, held: Semaphore::new(HELD_MAX) }
+    pub fn new(control: Arc<Control>, pipeline: Arc<Pipeline>, rng: &dyn Rng) -> Self {
+        let (held, origin) = (Semaphore::new(HELD_MAX), Origin::new(rng));
+        Self { control, pipeline, held, origin }
     }
 
     /// Here, or on the active node; while there is none, the request waits.
@@ -92,62 +106,79 @@ impl Service {
         Ok(())
     }
 
-    /// Tries until an active node has taken the request, or its time is over.
+    /// Tries until an active node has answered the request, or its time is over. However often it
+    /// is sent, the log knows it by its id.
     async fn held(&self, mut request: Request, verdict: Option<&Target>) -> Result<Reply, Error> {
-        let deadline = Instant::now() + HOLD_MAX;
-        let mut place = None;
+        // Counts as answered once this returns.
+        let number = request.known_as.is_none().then(|| self.origin.number());
+        if let Some(number) = &number {
+            request.known_as = Some(number.id());
+        }
+        let (mut place, mut doubt) = (None, Doubt::No);
         let mut roles = self.control.consensus.roles();
         loop {
             roles.mark_unchanged();
             match self.once(request, verdict).await {
                 Try::Done(outcome) => return outcome,
-                Try::Again(back) => request = back,
+                Try::Again(back, doubted) => {
+                    request = back;
+                    doubt = doubt.max(doubted);
+                }
             }
-            if place.is_none() {
-                let held = self.held.try_acquire();
-                place = Some(held.map_err(|_| Error::Unavailable(TOO_MANY_HELD.into()))?);
-            }
+            let (_, deadline) = match &place {
+                Some(place) => place,
+                None => {
+                    let Ok(held) = self.held.try_acquire() else {
+                        return Err(given_up(doubt, TOO_MANY_HELD));
+                    };
+                    place.insert((held, Instant::now() + HOLD_MAX))
+                }
+            };
             // A change of leader is worth a try at once; so is a moment later, because a new
             // leader's connections may not be up yet.
             drop(timeout(RETRY_PAUSE, roles.changed()).await);
             self.is_open()?;
-            if Instant::now() >= deadline {
-                return Err(Error::Unavailable(NO_LEADER.into()));
+            if Instant::now() >= *deadline {
+                return Err(given_up(doubt, NO_LEADER));
             }
         }
     }
 
     async fn once(&self, request: Request, verdict: Option<&Target>) -> Try {
         match self.control.consensus.role() {
-            Role::Active => match self.pipeline.handle(&request).await {
-                Err(Error::NotActive) => Try::Again(request),
-                outcome => Try::Done(outcome),
-            },
-            Role::Standby(None) => Try::Again(request),
+            Role::Active => {
+                self.pipeline.note_finished(self.origin.id, &self.origin.finished());
+                match self.pipeline.handle(&request).await {
+                    Err(Error::NotActive) => Try::Again(request, Doubt::No),
+                    Err(Error::LeadershipLost) => Try::Again(request, Doubt::Yes),
+                    outcome => Try::Done(outcome),
+                }
+            }
+            Role::Standby(None) => Try::Again(request, Doubt::No),
             Role::Standby(Some(leader)) => self.forward(&leader, request, verdict).await,
         }
     }
 
     async fn forward(&self, leader: &Leader, request: Request, verdict: Option<&Target>) -> Try {
-        let changes_nothing = matches!(
-            request.operation,
-            Operation::Read | Operation::List | Operation::Header | Operation::Help
-        );
+        let system = self.pipeline.router.system(&request.path);
+        let acts_outside =
+            system.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
         let forwarded = Forwarded {
             request,
             wanted: if verdict.is_some() { Wanted::Verdict } else { Wanted::Answer },
             remaining: FORWARD_MAX,
             hops: 1,
-            origin: Origin::default(),
+            finished: self.origin.finished(),
+            leader_term: leader.term,
         };
         let mut roles = self.control.consensus.roles();
         let sent = self.control.consensus.forward(leader, &forwarded);
         let gone = async {
             // Whoever is gone may never answer: the connection can outlive its node.
-            let replaced =
-                |role: &Role| !matches!(role, Role::Standby(Some(now)) if now.id == leader.id);
+            let replaced = |role: &Role| !matches!(role, Role::Standby(Some(now)) if (now.id, now.term) == (leader.id, leader.term));
             drop(roles.wait_for(replaced).await);
-            tokio::time::sleep(GONE_GRACE).await;
+            // What acts outside is not done again: only who was asked has the answer.
+            tokio::time::sleep(if acts_outside { OUTSIDE_GRACE } else { GONE_GRACE }).await;
         };
         let begun = Instant::now();
         let answered = tokio::select! {
@@ -158,41 +189,57 @@ impl Service {
         if answered.is_err() {
             counter!("ha.rpc.client.forward.errors").increment(1);
         }
+        if !matches!(answered, Ok(Outcome::Answered(_))) {
+            self.origin.put_back(&forwarded.finished);
+        }
         let request = forwarded.request;
         match answered {
             Ok(Outcome::Answered(outcome)) => match (outcome, verdict) {
                 // Allowed and audited there: it is this node that acts.
                 (Ok(_), Some(target)) => Try::Done(self.pipeline.local(&request, target).await),
+                (Err(Error::LeadershipLost), _) => Try::Again(request, Doubt::Yes),
                 (outcome, _) => Try::Done(outcome),
             },
-            Ok(Outcome::NotActive) | Err(ForwardError::NotSent(_)) => Try::Again(request),
+            Ok(Outcome::NotActive) | Err(ForwardError::NotSent(_)) => {
+                Try::Again(request, Doubt::No)
+            }
             Err(ForwardError::Refused(_)) => {
                 // It stays so until someone unseals a node or another leads: each try is a
                 // handshake, and many requests may be held.
                 let mut roles = self.control.consensus.roles();
                 roles.mark_unchanged();
                 drop(timeout(REFUSED_PAUSE, roles.changed()).await);
-                Try::Again(request)
+                Try::Again(request, Doubt::No)
             }
-            Err(ForwardError::Unknown(_)) if changes_nothing => Try::Again(request),
-            Err(ForwardError::Unknown(_)) => Try::Done(Err(Error::LeadershipLost)),
+            Err(ForwardError::Unknown(_)) => Try::Again(request, Doubt::Yes),
             Err(error) => Try::Done(Err(Error::internal(error))),
         }
     }
 
+    /// Others may know of an election before the node that won it does.
+    async fn leads_soon(&self) -> bool {
+        let mut roles = self.control.consensus.roles();
+        let leads = roles.wait_for(|role| *role == Role::Active);
+        matches!(timeout(ELECTED_WAIT, leads).await, Ok(Ok(_)))
+    }
+
     /// What another node has forwarded.
     async fn take(&self, mut forwarded: Forwarded) -> Outcome {
-        if self.is_open().is_err() || self.control.consensus.role() != Role::Active {
+        if self.is_open().is_err() || !self.leads_soon().await {
             return Outcome::NotActive;
+        }
+        if let Some(RequestId::Numbered { origin, .. }) = forwarded.request.known_as {
+            self.pipeline.note_finished(origin, &forwarded.finished);
         }
         let from = forwarded.request.forwarded_from.take();
         forwarded.request.forwarded_from = from.map(|node| self.address_of(node));
-        let deadline = Instant::now() + forwarded.remaining;
+        let (deadline, term) = (Instant::now() + forwarded.remaining, forwarded.leader_term);
         let handling = async {
             match forwarded.wanted {
-                Wanted::Answer => self.pipeline.handle(&forwarded.request).await,
+                Wanted::Answer => self.pipeline.handle_in(&forwarded.request, term).await,
                 Wanted::Verdict => {
-                    self.pipeline.judge(&forwarded.request).await.map(|()| Reply::default())
+                    let judged = self.pipeline.judge_in(&forwarded.request, term).await;
+                    judged.map(|()| Reply::default())
                 }
             }
         };
@@ -214,6 +261,14 @@ impl Service {
             .map(|member| member.info.cluster_address)
             .next();
         address.unwrap_or(id)
+    }
+}
+
+/// The hold is over.
+fn given_up(doubt: Doubt, text: &str) -> Error {
+    match doubt {
+        Doubt::No => Error::Unavailable(text.into()),
+        Doubt::Yes => Error::LeadershipLost,
     }
 }
 
@@ -340,7 +395,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// For the answers of a leader that steps down, which are on their way.
-const GONE_GRACE: Duration = Duration::from_millis(500);
+const GONE_GRACE: Duration = Duration::from_millis(10);
+const OUTSIDE_GRACE: Duration = Duration::from_secs(1);
+
+const ELECTED_WAIT: Duration = Duration::from_millis(50);
 
 const NO_LEADER: &str = "no active node: the cluster has no leader, or it cannot be reached";
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{
-    Applied, Contested, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory,
-    StoredKey, SystemKey, View, ViewError,
+    Applied, Ciphertext, Contested, Directory, Leadership, Record, Remembered, RequestId, Revision,
+    SealedBatch, StoredDirectory, StoredKey, SystemKey, View, ViewError,
 };
 
 /// What a committed entry changes; empty but for the time where it was refused.
@@ -21,6 +21,8 @@ pub struct Effects {
     /// `None`: the directory goes, with its last record.
     pub directories: BTreeMap<StoredDirectory, Option<Directory>>,
     pub system: BTreeMap<SystemKey, Option<(Revision, Bytes)>>,
+    /// The request's step that has taken effect, and its response.
+    pub remembered: Option<(RequestId, u32, Option<Ciphertext>)>,
     /// The state's new time: never earlier than before.
     pub time: Timestamp,
 }
@@ -28,7 +30,8 @@ pub struct Effects {
 /// Revisions guard what the transaction read; the leadership guards what its process remembered
 /// (cached policies, open leases).
 ///
-/// `leadership` is the one under which raft appended the entry, `index` its place in the log.
+/// `leadership` is the one under which raft appended the entry, `index` its place in the log. What
+/// is remembered of requests must have advanced to the entry already.
 ///
 /// # Errors
 /// Where the view cannot be read.
@@ -42,6 +45,10 @@ pub fn apply(
     let refused = Effects { time, ..Effects::default() };
     if batch.header.leadership != leadership {
         return Ok((Applied::Fenced, refused));
+    }
+    // Before what it has read: its own effects have changed that.
+    if let Some(applied) = repeated(view, batch, time)? {
+        return Ok((applied, refused));
     }
     if let Some(contested) = first_conflict(view, batch)? {
         return Ok((Applied::Conflict(contested), refused));
@@ -73,7 +80,24 @@ pub fn apply(
     for (key, value) in &batch.system_writes {
         effects.system.insert(*key, value.clone().map(|value| (revision, value)));
     }
+    let step = batch.header.step;
+    effects.remembered = batch.header.request.map(|id| (id, step, batch.response.clone()));
     Ok((Applied::Committed, effects))
+}
+
+/// Why a request may not take effect, if it may not.
+fn repeated(
+    view: &dyn View,
+    batch: &SealedBatch,
+    time: Timestamp,
+) -> Result<Option<Applied>, ViewError> {
+    let Some(id) = &batch.header.request else { return Ok(None) };
+    Ok(match view.recall(id, batch.header.step, time)? {
+        Remembered::New => None,
+        Remembered::Done(_) => Some(Applied::Repeated),
+        Remembered::Forgotten => Some(Applied::Forgotten),
+        Remembered::NoRoom => Some(Applied::NoRoom),
+    })
 }
 
 fn first_conflict(view: &dyn View, batch: &SealedBatch) -> Result<Option<Contested>, ViewError> {

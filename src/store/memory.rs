@@ -4,11 +4,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::apply::{Effects, apply};
+use super::requests::Requests;
 use super::state::listed_range;
 use crate::clock::Timestamp;
 use crate::record::{
-    Applied, Directory, Leadership, Part, Record, Revision, SealedBatch, StoredDirectory,
-    StoredKey, SystemKey, View, ViewError, VisitRecord,
+    Applied, Directory, Leadership, Part, Record, Remembered, RequestId, Revision, SealedBatch,
+    StoredDirectory, StoredKey, SystemKey, View, ViewError, VisitRecord,
 };
 
 /// The whole state in memory, gone with the process: `storage "inmem"`, `-dev`, and tests.
@@ -21,6 +22,7 @@ pub struct Tables {
     pub directories: BTreeMap<StoredDirectory, Directory>,
     pub records: BTreeMap<StoredKey, Record>,
     pub system: BTreeMap<SystemKey, (Revision, Bytes)>,
+    pub requests: Requests,
     pub time: Timestamp,
 }
 
@@ -35,6 +37,11 @@ impl MemoryState {
         leadership: Leadership,
         batch: &SealedBatch,
     ) -> Result<Applied, ViewError> {
+        {
+            let mut tables = self.write();
+            let time = tables.time.max(batch.header.time);
+            tables.requests.advance(time, &batch.header);
+        }
         let (applied, effects) = apply(self, index, leadership, batch)?;
         self.write().merge(effects);
         Ok(applied)
@@ -65,6 +72,9 @@ impl Tables {
         merge(&mut self.directories, effects.directories);
         merge(&mut self.system, effects.system);
         self.time = effects.time;
+        if let Some((id, step, response)) = effects.remembered {
+            self.requests.remember((id, step), response, effects.time);
+        }
     }
 }
 
@@ -97,8 +107,24 @@ impl View for MemoryState {
         Ok(self.read().system.get(&key).cloned())
     }
 
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        Ok(self.read().requests.recall(id, step, time))
+    }
+
     fn time(&self) -> Result<Timestamp, ViewError> {
         Ok(self.read().time)
+    }
+}
+
+impl Tables {
+    /// What is remembered of requests, as rows.
+    pub fn request_rows(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.requests.rows()
+    }
+
+    /// Takes one of [`Self::request_rows`] back; `None` where it is damaged.
+    pub fn load_request_row(&mut self, key: &[u8], value: Bytes) -> Option<()> {
+        self.requests.load(key, value)
     }
 }
 

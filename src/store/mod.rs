@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod log;
 mod memory;
+mod requests;
 mod state;
 mod vfs;
 mod watermark;
@@ -18,6 +19,7 @@ pub use entry::{Entry, EntryId};
 pub use error::Error;
 pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
 pub use memory::{MemoryState, Tables};
+pub use requests::{PROXIED_WINDOW, Requests};
 pub use state::{
     Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
     verify,
@@ -26,4 +28,4 @@ pub use vfs::{Disk, File, Lock, Vfs};
 pub use watermark::Watermark;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

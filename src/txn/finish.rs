@@ -43,9 +43,10 @@ impl Txn {
             kept: writes,
             system_reads,
             system_writes,
+            demanded,
             ..
         } = self;
-        if writes.is_empty() && system_writes.is_empty() {
+        if !demanded && writes.is_empty() && system_writes.is_empty() {
             return Ok(None);
         }
         Ok(Some(Batch {

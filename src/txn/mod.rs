@@ -88,6 +88,8 @@ pub struct Txn {
     kept: BTreeMap<Key, Write>,
     writes: BTreeMap<Key, Write>,
     system_writes: BTreeMap<SystemKey, Option<Bytes>>,
+    /// It becomes an entry also where it writes nothing.
+    demanded: bool,
 }
 
 pub enum Write {
@@ -114,6 +116,7 @@ impl Txn {
             kept: BTreeMap::new(),
             writes: BTreeMap::new(),
             system_writes: BTreeMap::new(),
+            demanded: false,
         }
     }
 
@@ -173,9 +176,17 @@ impl Txn {
         Ok(false)
     }
 
+    /// An entry is made of it also where it writes nothing: that it was committed is remembered.
+    pub fn demand_entry(&mut self) {
+        self.demanded = true;
+    }
+
     /// True where there is nothing to commit.
     pub fn wrote_nothing(&self) -> bool {
-        self.kept.is_empty() && self.writes.is_empty() && self.system_writes.is_empty()
+        !self.demanded
+            && self.kept.is_empty()
+            && self.writes.is_empty()
+            && self.system_writes.is_empty()
     }
 
     /// Of the records that were written, not yet sealed; 0 where none was.

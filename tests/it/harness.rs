@@ -84,7 +84,7 @@ impl Server {
                 txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry).unwrap();
             }
             let batch = txn.into_batch().unwrap().unwrap();
-            let sealed = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+            let sealed = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
             log.propose(sealed).await.unwrap();
             root.expose().clone()
         });
@@ -106,7 +106,7 @@ impl Server {
             change(&mut txn.scope(prefix));
             // A batch token is made without a write.
             let Some(batch) = txn.into_batch().unwrap() else { return };
-            let sealed = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+            let sealed = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
             self.log.propose(sealed).await.unwrap();
         });
     }

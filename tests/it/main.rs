@@ -15,6 +15,7 @@ mod deploy;
 mod harness;
 mod help;
 mod http;
+mod once;
 mod paging;
 mod routing;
 mod server;

@@ -121,7 +121,7 @@ fn last_page_alone_conflicts_with_a_name_that_comes_meanwhile() {
         txn.scope("test/").put("e/x", &1).unwrap();
         put("new");
         let batch = txn.into_batch().unwrap().unwrap();
-        let entry = barrier.seal(batch, Bytes::new(), 0).unwrap();
+        let entry = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
         let applied = server.block_on(server.log.propose(entry)).unwrap();
         let committed = applied == strongroom::record::Applied::Committed;
         assert_eq!(committed, !conflicts, "{names_max}: {applied:?}");
@@ -137,7 +137,7 @@ fn counted<T>(server: &Server, change: impl FnOnce(&mut Scope<'_>) -> T) -> (T, 
     let mut txn = barrier.begin(point, START).unwrap();
     let done = change(&mut txn.scope("test/"));
     if let Some(batch) = txn.into_batch().unwrap() {
-        let entry = barrier.seal(batch, Bytes::new(), 0).unwrap();
+        let entry = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
         server.block_on(server.log.propose(entry)).unwrap();
     }
     (done, counting.listed.load(Ordering::Relaxed))
@@ -167,6 +167,15 @@ impl View for Counting {
 
     fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
         self.view.directory(directory)
+    }
+
+    fn recall(
+        &self,
+        id: &strongroom::record::RequestId,
+        step: u32,
+        now: Timestamp,
+    ) -> Result<strongroom::record::Remembered, ViewError> {
+        self.view.recall(id, step, now)
     }
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {

@@ -351,7 +351,7 @@ fn record_that_is_read_twice_is_checked_as_it_was_seen_first() {
         assert_eq!(read(&mut txn), first + 1, "each read sees the newest");
         txn.scope(ROOT_NAMESPACE).put("logical/box/b", &first).unwrap();
         let batch = txn.into_batch().unwrap().unwrap();
-        let entry = barrier.seal(batch, bytes::Bytes::new(), 0).unwrap();
+        let entry = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
         let applied = server.block_on(server.log.propose(entry)).unwrap();
         assert!(matches!(applied, Applied::Conflict(Contested::Record(_))), "{applied:?}");
     }

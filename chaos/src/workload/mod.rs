@@ -3,6 +3,8 @@
 mod kv;
 mod one_path;
 
+pub(crate) use one_path::WRITERS as ONE_PATH_WRITERS;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +48,8 @@ pub(crate) struct Workload {
     nodes: Vec<(Arc<Node>, Client)>,
     /// Of each node: when the latest of its acknowledged writes was sent, in µs since `start`.
     latest: Vec<AtomicU64>,
+    /// Of each node: when a write was last acknowledged, and the longest time without, in µs.
+    gaps: Vec<Mutex<(Duration, Duration)>>,
     seen: Mutex<Seen>,
 }
 
@@ -73,18 +77,19 @@ impl Workload {
             ids: AtomicU64::new(1),
             turns: AtomicUsize::new(0),
             latest: nodes.iter().map(|_| AtomicU64::new(0)).collect(),
+            gaps: nodes.iter().map(|_| Mutex::default()).collect(),
             nodes,
             seen: Mutex::new(Seen::default()),
         }))
     }
 
     /// Writers of paths of their own, and of one path of all, at every node.
-    pub(crate) fn run(self: &Arc<Self>) -> JoinSet<()> {
+    pub(crate) fn run(self: &Arc<Self>, of_one_path: usize) -> JoinSet<()> {
         let mut writers = JoinSet::new();
         for number in 0..kv::WRITERS {
             drop(writers.spawn(kv::run(Arc::clone(self), number)));
         }
-        for number in 0..one_path::WRITERS {
+        for number in 0..of_one_path {
             drop(writers.spawn(one_path::run(Arc::clone(self), number)));
         }
         writers
@@ -113,6 +118,28 @@ impl Workload {
     /// Since the begin of the run.
     pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// From now on gaps are measured anew.
+    pub(crate) fn watch_gaps(&self) {
+        for gap in &self.gaps {
+            *gap.lock().unwrap_or_else(PoisonError::into_inner) = (self.now(), Duration::ZERO);
+        }
+    }
+
+    /// The longest time for which one of these nodes has acknowledged no write, since
+    /// [`Self::watch_gaps`].
+    pub(crate) fn longest_gap(&self, wanted: impl Fn(&Node) -> bool) -> Duration {
+        let nodes = self.nodes.iter().zip(&self.gaps).filter(|((node, _), _)| wanted(node));
+        let gaps = nodes.map(|(_, gap)| gap.lock().unwrap_or_else(PoisonError::into_inner).1);
+        gaps.max().unwrap_or_default()
+    }
+
+    fn acknowledged(&self, index: usize) {
+        if let Some(gap) = self.gaps.get(index) {
+            let (now, mut gap) = (self.now(), gap.lock().unwrap_or_else(PoisonError::into_inner));
+            *gap = (now, gap.1.max(now.saturating_sub(gap.0)));
+        }
     }
 
     /// Waits until every one of these nodes has acknowledged a write that was sent after `then`;
@@ -164,6 +191,7 @@ impl Workload {
                 Some(version) => {
                     let sent = u64::try_from(sent.as_micros()).unwrap_or(u64::MAX);
                     latest.fetch_max(sent, Ordering::SeqCst);
+                    self.acknowledged(index);
                     Outcome::Acknowledged(version)
                 }
                 None => {
@@ -206,8 +234,8 @@ struct Judged {
     is_finding: bool,
 }
 
-/// A node under a fault may fail in the ways that the fault explains. One without may only say that
-/// the leader was lost under a write.
+/// A node under a fault may fail in the ways that the fault explains. One without may not: it holds a
+/// request until another leads, and finds out what came of it.
 fn judge(error: &Error, is_disturbed: bool) -> Judged {
     let judged = |kind, outcome, is_finding| Judged { kind, outcome, is_finding };
     match error {
@@ -222,7 +250,7 @@ fn judge(error: &Error, is_disturbed: bool) -> Judged {
         }
         Error::Api(refused) if refused.status == 503 => {
             if refused.says("leadership changed during the request") {
-                judged("503 may have taken effect", Outcome::Unknown, false)
+                judged("503 may have taken effect", Outcome::Unknown, !is_disturbed)
             } else if refused.says("sealed") {
                 judged("503 sealed", Outcome::Refused, !is_disturbed)
             } else if refused.says("no active node") || refused.says("the node is starting") {

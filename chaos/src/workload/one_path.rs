@@ -13,6 +13,6 @@ pub(super) async fn run(workload: Arc<Workload>, number: usize) {
     }
 }
 
-pub(super) const WRITERS: usize = 64;
+pub(crate) const WRITERS: usize = 64;
 
 const VERSIONS_OF_ONE: usize = 512;

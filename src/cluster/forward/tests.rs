@@ -1,6 +1,11 @@
 use prost::Message as _;
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::clock::Timestamp;
+use crate::record::OriginId;
+use crate::request::{Auth, Body, Lease, RawBody, TokenType, WrapInfo};
 
 fn through(error: Error) -> Error {
     let answer = encode_answer(Outcome::Answered(Err(error)), 1).encode_to_vec();
@@ -27,6 +32,7 @@ fn a_request_arrives_as_it_was_sent() {
             serde_json::json!({"z": 1.10, "a": {"n": 123456789012345678901234567890_u128}});
         let request = Request {
             id: "id".into(),
+            known_as: Some(RequestId::Numbered { origin: OriginId([5; 16]), number: 7 }),
             operation,
             namespace: "team/".into(),
             path: "secret/data/a".into(),
@@ -43,7 +49,8 @@ fn a_request_arrives_as_it_was_sent() {
             wanted: Wanted::Verdict,
             remaining: Duration::from_secs(9),
             hops: 1,
-            origin: Origin { start: Bytes::from_static(b"start"), number: 7, finished: vec![3, 4] },
+            finished: vec![(3, 4)],
+            leader_term: 9,
         };
         let message = encode(&sent).unwrap();
         assert_eq!(format!("{message:?}"), "Request(..)", "a token would be shown");
@@ -63,7 +70,8 @@ fn a_request_without_all_its_parts_arrives_too() {
         wanted: Wanted::Answer,
         remaining: Duration::ZERO,
         hops: 0,
-        origin: Origin::default(),
+        finished: Vec::new(),
+        leader_term: 0,
     };
     let got = decode(encode(&sent).unwrap()).unwrap();
     assert_eq!(format!("{got:?}"), format!("{sent:?}"));
@@ -76,11 +84,14 @@ fn what_cannot_be_read_is_refused() {
         wanted: Wanted::Answer,
         remaining: Duration::ZERO,
         hops: 0,
-        origin: Origin::default(),
+        finished: Vec::new(),
+        leader_term: 0,
     };
     type Change = fn(&mut proto::Request);
-    let changes: [(&str, Change); 5] = [
-        ("a newer version", |message| message.version = 2),
+    let changes: [(&str, Change); 7] = [
+        ("half a range of numbers", |message| message.finished = vec![1]),
+        ("a request id that is none", |message| message.known_as = Bytes::from_static(b"id")),
+        ("a newer version", |message| message.version = VERSION + 1),
         ("an unknown operation", |message| message.operation = 99),
         ("nothing wanted", |message| message.wanted = 0),
         ("parameters that are no object", |message| message.parameters = Bytes::from_static(b"[]")),

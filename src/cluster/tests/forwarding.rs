@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::harness::*;
 use crate::cluster::*;
 use crate::raft::Options;
@@ -7,8 +5,14 @@ use crate::request::{Body, Operation, Request};
 
 fn forwarded(path: &str) -> Forwarded {
     let request = Request { path: path.into(), operation: Operation::Update, ..Request::default() };
-    let origin = Origin { start: Bytes::from_static(b"start"), number: 1, finished: vec![] };
-    Forwarded { request, wanted: Wanted::Answer, remaining: DEADLINE, hops: 1, origin }
+    Forwarded {
+        request,
+        wanted: Wanted::Answer,
+        remaining: DEADLINE,
+        hops: 1,
+        finished: Vec::new(),
+        leader_term: 1,
+    }
 }
 
 async fn ask(world: &World, from: &str, to: &str, path: &str) -> Result<Outcome, ForwardError> {

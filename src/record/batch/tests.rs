@@ -1,12 +1,15 @@
 use super::*;
+use crate::record::OriginId;
+use crate::store::tests::{hex, unhex};
 
 fn sample() -> Batch {
     Batch {
         header: Header {
             leadership: Leadership { term: 3, node: 7 },
             time: Timestamp(1_700_000_000_123),
-            request_id: Bytes::from_static(b"request"),
+            request: Some(RequestId::Numbered { origin: OriginId([6; 16]), number: 9 }),
             step: 1,
+            finished: vec![(1, 5), (7, 7)],
         },
         reads: vec![(StoredKey([1; 32]), Revision(5))],
         directories: vec![(StoredDirectory([2; 16]), Revision(6))],
@@ -31,6 +34,39 @@ fn entry_reads_back_as_it_was_written() {
     let entry = Batch::entry(encoded.clone(), Bytes::from_static(b"mac"));
     let read = Batch::decode_entry(entry).unwrap();
     assert_eq!(read, (batch, encoded, Bytes::from_static(b"mac")));
+}
+
+#[test]
+fn entry_has_the_bytes_it_always_had() {
+    let entry = Batch::entry(sample().encode(), Bytes::from_static(b"mac"));
+    let golden = include_str!("../../../tests/golden/log-entry-v2.hex");
+    assert_eq!(hex(&entry), golden);
+    assert_eq!(Batch::decode_entry(unhex(golden).into()).unwrap().0, sample());
+}
+
+#[test]
+fn request_id_of_the_first_version_says_nothing() {
+    let batch = proto::Batch { request_id: Bytes::from_static(b"a text"), ..Default::default() };
+    for (version, expected) in [(1, Ok(None)), (2, Err(DecodeError::Malformed("request id")))] {
+        let batch = batch.encode_to_vec().into();
+        let entry = proto::Entry { version, batch, mac: Bytes::new() };
+        let read = Batch::decode_entry(entry.encode_to_vec().into());
+        assert_eq!(read.map(|(batch, ..)| batch.header.request), expected, "{version}");
+    }
+}
+
+#[test]
+fn request_ids_read_back() {
+    for id in [
+        RequestId::Numbered { origin: OriginId([7; 16]), number: u64::MAX - 1 },
+        RequestId::Proxied { made: Timestamp(1_700_000_000_123), id: [8; 16] },
+    ] {
+        let encoded = id.encode();
+        assert_eq!(RequestId::decode(&encoded), Some(id));
+        assert_eq!(RequestId::decode(&encoded[1..]), None);
+        assert_eq!(RequestId::decode(&[&encoded[..], &[0]].concat()), None);
+    }
+    assert_eq!(RequestId::decode(&[3; 25]), None);
 }
 
 #[test]

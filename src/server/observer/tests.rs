@@ -71,7 +71,7 @@ fn entry(keyring: &Keyring, records: &[(SystemKey, Bytes)]) -> (SealedBatch, Byt
         txn.put_system(*key, record.clone());
     }
     let batch = txn.into_batch().unwrap().unwrap();
-    let entry = barrier.seal(batch, Bytes::new(), 0).unwrap();
+    let entry = barrier.seal(batch, crate::barrier::Repeat::default()).unwrap();
     SealedBatch::decode_entry(entry).unwrap()
 }
 

@@ -23,8 +23,9 @@ fn batch(writes: Vec<Write>) -> SealedBatch {
         header: Header {
             leadership: LEADERSHIP,
             time: Timestamp(10),
-            request_id: Bytes::new(),
+            request: None,
             step: 0,
+            finished: Vec::new(),
         },
         reads: Vec::new(),
         directories: Vec::new(),

@@ -95,7 +95,7 @@ impl State {
             place,
             flushed,
             on_durable,
-            overlay: RwLock::new(Overlay::new(checkpoint, mark)),
+            overlay: RwLock::new(Overlay::open(checkpoint, mark)?),
             applier: Mutex::new(()),
             committer: Mutex::new(()),
             control: Mutex::new(Control::default()),
@@ -118,6 +118,7 @@ impl State {
     ) -> Result<Applied, ViewError> {
         let shared = &self.0.shared;
         shared.in_turn(EntryId::new(index, leadership), |id| {
+            shared.write().advance(batch);
             let (applied, effects) = apply(&**shared, index, leadership, batch)?;
             shared.write().merge(id, effects);
             Ok(applied)
@@ -368,7 +369,8 @@ impl Shared {
         let _applier = self.applier.lock().unwrap_or_else(PoisonError::into_inner);
         let _committer = self.committer();
         let (checkpoint, mark) = self.place.install(file)?;
-        let old = std::mem::replace(&mut *self.write(), Overlay::new(checkpoint, mark));
+        let overlay = Overlay::open(checkpoint, mark)?;
+        let old = std::mem::replace(&mut *self.write(), overlay);
         drop(old);
         drop(self.control());
         self.changed.notify_all();

@@ -1,13 +1,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
-use super::table::{Changes, Directories, Mark, Records, System, Table, bytes_of};
-use crate::record::{Record, StoredKey};
+use super::table::{Changes, Directories, Mark, RawKey, Records, System, Table, bytes_of};
+use crate::record::{Record, SealedBatch, StoredKey};
+use crate::store::requests::{FIRST_PREFIX, LAST_PREFIX, Requests};
 use crate::store::{Effects, EntryId, Error};
 
 /// Changes since a checkpoint.
@@ -16,6 +17,8 @@ pub(super) struct Layer {
     pub(super) records: Changes<Records>,
     pub(super) directories: Changes<Directories>,
     pub(super) system: Changes<System>,
+    /// Of what is remembered of requests; filled when the layer is frozen.
+    requests: BTreeMap<RawKey, Option<Vec<u8>>>,
     pub(super) bytes: usize,
 }
 
@@ -33,14 +36,19 @@ pub(super) struct Overlay {
     pub(super) checkpoint: Arc<dyn Checkpoint>,
     /// Of the newest entry.
     pub(super) mark: Mark,
+    /// All of it: it is small, and asked of every entry.
+    pub(super) requests: Requests,
     /// How far the checkpoint goes.
     pub(super) committed: Option<EntryId>,
 }
 
 impl Overlay {
-    pub(super) fn new(checkpoint: Arc<dyn Checkpoint>, mark: Mark) -> Self {
+    /// # Errors
+    /// Where the checkpoint cannot be read.
+    pub(super) fn open(checkpoint: Arc<dyn Checkpoint>, mark: Mark) -> Result<Self, Error> {
         let committed = mark.applied;
-        Self { active: Layer::default(), frozen: None, checkpoint, mark, committed }
+        let requests = requests(&*checkpoint)?.journaled();
+        Ok(Self { active: Layer::default(), frozen: None, checkpoint, mark, requests, committed })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -84,7 +92,15 @@ impl Overlay {
                 (Bytes::copy_from_slice(key.as_slice()), value.map(Bytes::from))
             }));
         }
+        let requests = self.requests.changes().into_iter();
+        found.extend(requests.map(|(key, value)| (Bytes::from(key), value.map(Bytes::from))));
         found
+    }
+
+    /// Before a batch is applied.
+    pub(super) fn advance(&mut self, batch: &SealedBatch) {
+        let time = self.mark.time.max(batch.header.time);
+        self.requests.advance(time, &batch.header);
     }
 
     pub(super) fn merge(&mut self, id: EntryId, effects: Effects) {
@@ -93,14 +109,24 @@ impl Overlay {
         self.active.directories.extend(effects.directories);
         self.active.system.extend(effects.system);
         self.mark.time = effects.time;
+        if let Some((id, step, response)) = effects.remembered {
+            self.requests.remember((id, step), response, effects.time);
+        }
         self.mark.applied = Some(id);
     }
 
     /// What the next checkpoint commits; `None` where it would change nothing.
     pub(super) fn freeze(&mut self) -> Option<Frozen> {
         if self.frozen.is_none() && self.mark.applied != self.committed {
-            let layer = Arc::new(std::mem::take(&mut self.active));
-            self.frozen = Some(Frozen { layer, mark: self.mark.clone() });
+            let mut layer = std::mem::take(&mut self.active);
+            let raw = |key: Vec<u8>| {
+                let (prefix, rest) = key.split_first().unwrap_or((&0, &[]));
+                RawKey::new(*prefix, rest)
+            };
+            let requests = self.requests.changes().into_iter();
+            layer.requests = requests.map(|(key, value)| (raw(key), value)).collect();
+            self.requests.settle();
+            self.frozen = Some(Frozen { layer: Arc::new(layer), mark: self.mark.clone() });
         }
         self.frozen.clone()
     }
@@ -147,13 +173,29 @@ impl ChangedRecords {
 impl Layer {
     /// As a checkpoint holds them.
     pub(super) fn encoded(&self) -> impl Iterator<Item = super::checkpoint::Change> {
-        encoded::<Records>(self).chain(encoded::<Directories>(self)).chain(encoded::<System>(self))
+        let requests = self.requests.iter().map(|(key, value)| (*key, value.clone()));
+        let tables = encoded::<Records>(self).chain(encoded::<Directories>(self));
+        tables.chain(encoded::<System>(self)).chain(requests)
     }
 }
 
 fn encoded<T: Table>(layer: &Layer) -> impl Iterator<Item = super::checkpoint::Change> {
     let changes = T::changes(layer).iter();
     changes.map(|(key, value)| (T::key(key), value.as_ref().map(T::encode)))
+}
+
+/// As a checkpoint holds them.
+fn requests(checkpoint: &dyn Checkpoint) -> Result<Requests, Error> {
+    let mut requests = Requests::default();
+    let [first, last] = [[FIRST_PREFIX], [LAST_PREFIX + 1]];
+    let range = (Bound::Included(first.as_slice()), Bound::Excluded(last.as_slice()));
+    checkpoint.point()?.scan(range, &mut |key, value| {
+        requests
+            .load(key, Bytes::copy_from_slice(value))
+            .ok_or_else(|| Error::Database("what is known of a request is damaged".to_owned()))?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(requests)
 }
 
 /// What a checkpoint says of a key.

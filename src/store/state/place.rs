@@ -152,8 +152,7 @@ impl Place {
             }
         }
         snapshot::sync_parent(&self.folder.join(&name))?;
-        let pointer = format!("{POINTER_HEADER}{VERSION}\n{name}\n");
-        write_file(&self.folder.join(POINTER), pointer.as_bytes())?;
+        self.point_to(&name)?;
         let mark = mark_of(&*checkpoint)?;
         Ok((checkpoint, mark))
     }
@@ -198,12 +197,21 @@ impl Place {
         let damaged = || Error::corrupt(&path, 0, "it does not name a state store");
         let mut lines = text.strip_prefix(POINTER_HEADER).ok_or_else(damaged)?.lines();
         let version = lines.next().and_then(|version| version.parse::<u32>().ok());
-        match version.ok_or_else(damaged)? {
-            VERSION => {}
-            found => return Err(Error::Newer { path, found, supported: VERSION }),
+        let version = version.ok_or_else(damaged)?;
+        if version > VERSION {
+            return Err(Error::Newer { path, found: version, supported: VERSION });
         }
         let name = lines.next().filter(|name| number_of(name).is_some()).ok_or_else(damaged)?;
+        if version < VERSION {
+            // Before anything is written that an older program would not see.
+            self.point_to(name)?;
+        }
         Ok(Some(name.to_owned()))
+    }
+
+    fn point_to(&self, name: &str) -> Result<(), Error> {
+        let pointer = format!("{POINTER_HEADER}{VERSION}\n{name}\n");
+        write_file(&self.folder.join(POINTER), pointer.as_bytes())
     }
 
     /// The names in the folder; the number of those that are stores.
@@ -284,8 +292,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
 
 const POINTER: &str = "current";
 const POINTER_HEADER: &str = "strongroom state ";
-/// Of the folder, and of what stands in a checkpoint.
-const VERSION: u32 = 1;
+/// Of the folder, and of what stands in a checkpoint. 1 has nothing of requests.
+const VERSION: u32 = 2;
 const REBUILD: &str = "rebuild.snapshot";
 const MIGRATION: &str = "migration.snapshot";
 /// Added to the name of a store that was closed cleanly.

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::checkpoint::{Change, Checkpoint};
 use super::table::{Directories, Mark, RawKey, Records, System, TABLES, Table as _};
 use crate::clock::Timestamp;
+use crate::store::requests::key_bytes;
 use crate::store::{EntryId, Error};
 
 /// What a snapshot is of.
@@ -29,7 +30,7 @@ pub struct SnapshotInfo {
     /// As it was given to `apply_membership`.
     pub membership: Option<Bytes>,
     pub time: Timestamp,
-    /// Records, directories and system records.
+    /// Records, directories, system records, and what is remembered of requests.
     pub items: u64,
     /// Of the file.
     pub bytes: u64,
@@ -220,7 +221,7 @@ fn known(key: &[u8]) -> Option<RawKey> {
         Records::PREFIX => 32,
         Directories::PREFIX => 16,
         System::PREFIX => 4,
-        _ => return None,
+        other => key_bytes(other)?,
     };
     (rest.len() == length).then(|| RawKey::new(*prefix, rest))
 }
@@ -368,8 +369,8 @@ impl Reader {
 }
 
 const MAGIC: [u8; 8] = *b"STRGRSNP";
-/// Of the file, and of the keys and values in it.
-const VERSION: u32 = 1;
+/// Of the file, and of the keys and values in it. 1 has nothing of requests.
+const VERSION: u32 = 2;
 const END_BYTES: usize = 4 + 8 + 32;
 /// A block is at least so large, and larger by at most one item.
 const BLOCK_BYTES: usize = 256 << 10;

@@ -9,8 +9,8 @@ use std::thread;
 use super::*;
 use crate::clock::Timestamp;
 use crate::record::{
-    Ciphertext, Directory, Header, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey,
-    View, Write,
+    Ciphertext, Directory, Header, OriginId, Part, Record, RequestId, Revision, StoredDirectory,
+    StoredKey, SystemKey, View, Write,
 };
 
 const LEADERSHIP: Leadership = Leadership { term: 2, node: 7 };
@@ -45,8 +45,9 @@ fn batch(writes: Vec<(StoredKey, Option<&[u8]>)>) -> SealedBatch {
         header: Header {
             leadership: LEADERSHIP,
             time: Timestamp(1000),
-            request_id: Bytes::new(),
+            request: None,
             step: 0,
+            finished: Vec::new(),
         },
         reads: Vec::new(),
         directories: Vec::new(),
@@ -74,6 +75,10 @@ fn listed(
         ControlFlow::Continue(())
     });
     (counted.unwrap(), records)
+}
+
+fn request(number: u64) -> RequestId {
+    RequestId::Numbered { origin: OriginId([1; 16]), number }
 }
 
 fn id(index: u64) -> EntryId {
@@ -231,9 +236,9 @@ fn folder_of_a_newer_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path(), Kind::Lmdb));
     let pointer = folder.path().join("current");
-    assert_eq!(std::fs::read_to_string(&pointer).unwrap(), "strongroom state 1\nlmdb-1\n");
+    assert_eq!(std::fs::read_to_string(&pointer).unwrap(), "strongroom state 2\nlmdb-1\n");
     for (text, expected) in [
-        ("strongroom state 2\nlmdb-1\n", "format version 2, newer than the 1"),
+        ("strongroom state 3\nlmdb-1\n", "format version 3, newer than the 2"),
         ("strongroom state 1\n../lmdb-1\n", "does not name a state store"),
         ("", "does not name a state store"),
     ] {

@@ -11,8 +11,8 @@ use super::table::{Directories, RawKey, Records, System, TABLES, Table, listed_r
 use super::{Shared, State, unreadable};
 use crate::clock::Timestamp;
 use crate::record::{
-    Directory, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey, View, ViewError,
-    VisitRecord,
+    Directory, Part, Record, Remembered, RequestId, Revision, StoredDirectory, StoredKey,
+    SystemKey, View, ViewError, VisitRecord,
 };
 use crate::store::Error;
 
@@ -36,6 +36,10 @@ impl View for State {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.0.shared.system(key)
+    }
+
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        self.0.shared.recall(id, step, time)
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {
@@ -90,6 +94,10 @@ impl View for Shared {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.look_up::<System>(&key)
+    }
+
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        Ok(self.read().requests.recall(id, step, time))
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {

@@ -105,6 +105,13 @@ fn random_batch(dice: &mut Dice, memory: &MemoryState) -> SealedBatch {
     let mut made = batch(Vec::new());
     made.header.time = Timestamp(1000 + dice.below(1000));
     let random_key = |dice: &mut Dice| key(dice.below(4) as u8, dice.below(6) as u8);
+    if dice.below(3) > 0 {
+        // One in four has come before, or comes late.
+        let newest = dice.below(1000) + 30;
+        made.header.request = Some(request(newest));
+        made.header.finished = vec![(newest.saturating_sub(30), newest.saturating_sub(20))];
+        made.response = Some(Ciphertext::from_sealed(vec![dice.roll() as u8; 9].into()));
+    }
     for _ in 0..dice.below(4) {
         let value = vec![dice.roll() as u8; dice.below(200) as usize];
         let value = (dice.below(3) > 0).then(|| Ciphertext::from_sealed(value.into()));
@@ -160,6 +167,12 @@ fn compare(state: &State, memory: &MemoryState, case: &str) {
         assert_eq!(state.system(key).unwrap(), memory.system(key).unwrap(), "{case}: {key:?}");
     }
     assert_eq!(state.time().unwrap(), memory.time().unwrap(), "{case}");
+    let time = memory.time().unwrap();
+    for number in (0..1030).step_by(7) {
+        let request = request(number);
+        let [one, other] = [state.recall(&request, 0, time), memory.recall(&request, 0, time)];
+        assert_eq!(one.unwrap(), other.unwrap(), "{case}: {request:?}");
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -10,6 +10,8 @@ fn filled(folder: &Path, kind: Kind) -> State {
     }
     let mut system = batch(vec![(key(0, 3), None)]);
     system.system_writes = vec![(SystemKey::Cluster, Some(Bytes::from_static(b"cluster")))];
+    system.header.request = Some(request(3));
+    system.response = Some(Ciphertext::from_sealed(Bytes::from_static(b"response")));
     state.apply(41, LEADERSHIP, &system).unwrap();
     state.apply_membership(id(42), Bytes::from_static(b"members")).unwrap();
     state
@@ -30,15 +32,19 @@ fn snapshot_makes_another_node_equal() {
             let file = folder.path().join("state.bin");
             let written = state.export(&file).unwrap();
             assert_eq!(written.applied, id(42));
-            assert_eq!(written.items, 39 + 3 + 1);
+            assert_eq!(written.items, 39 + 3 + 1 + 2);
             assert_eq!(inspect(&file).unwrap(), written);
             let other = open(&folder.path().join("to"), to);
             put(&other, 1, key(9, 9), b"to be replaced");
             assert_eq!(other.install(&file).unwrap(), written);
             assert_eq!(other.hash().unwrap(), state.hash().unwrap());
             assert_eq!(other.get(&key(9, 9)).unwrap(), None);
+            let mut repeated = batch(Vec::new());
+            repeated.header.request = Some(request(3));
             for state in [&state, &other] {
                 put(state, 43, key(1, 1), b"after");
+                let again = state.apply(44, LEADERSHIP, &repeated).unwrap();
+                assert_eq!(again, Applied::Repeated);
             }
             let hash = state.hash().unwrap();
             assert_eq!(other.hash().unwrap(), hash);
@@ -122,11 +128,11 @@ fn snapshot_of_a_newer_program_is_refused() {
     let state = filled(&folder.path().join("from"), Kind::Lmdb);
     state.export(&file).unwrap();
     let mut newer = fs::read(&file).unwrap();
-    newer[8] = 2;
+    newer[8] = 3;
     fs::write(&file, newer).unwrap();
     for refused in [state.install(&file), inspect(&file)] {
         let error = refused.unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 2, supported: 1, .. }), "{error}");
+        assert!(matches!(error, Error::Newer { found: 3, supported: 2, .. }), "{error}");
     }
 }
 
@@ -138,17 +144,52 @@ fn state_without_an_entry_makes_no_snapshot_and_leaves_no_file() {
     assert_eq!(names(folder.path()), [folder.path().join("state")]);
 }
 
+/// One without anything of requests.
+#[test]
+fn snapshot_of_the_first_version_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.bin");
+    let golden = include_str!("../../../../tests/golden/snapshot-v1.hex");
+    fs::write(&file, crate::store::tests::unhex(golden)).unwrap();
+    let state = open(&folder.path().join("state"), Kind::Lmdb);
+    assert_eq!(state.install(&file).unwrap().applied, id(2));
+    assert_eq!(state.get(&key(0x11, 0x22)).unwrap().unwrap().value.as_bytes(), "value");
+}
+
+#[test]
+fn state_of_the_first_version_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = open(folder.path(), Kind::Lmdb);
+    put(&state, 1, key(1, 1), b"one");
+    drop(state);
+    let pointer = folder.path().join("current");
+    let text = fs::read_to_string(&pointer).unwrap();
+    for (version, opens) in [(1, true), (3, false)] {
+        fs::write(&pointer, text.replace("state 2", &format!("state {version}"))).unwrap();
+        let options = options(Kind::Lmdb);
+        let flushed = Arc::new(Watermark::unbounded());
+        let opened = State::open(folder.path(), options, flushed, Box::new(|_| {}));
+        assert_eq!(opened.map(drop).is_ok(), opens, "{version}");
+        if opens {
+            assert_eq!(fs::read_to_string(&pointer).unwrap(), text);
+        }
+    }
+}
+
 #[test]
 fn snapshot_has_the_bytes_it_always_had() {
     let folder = tempfile::tempdir().unwrap();
     let state = open(&folder.path().join("state"), Kind::Lmdb);
     let mut first = batch(vec![(key(0x11, 0x22), Some(b"value")), (key(0x33, 0x44), Some(b""))]);
     first.system_writes = vec![(SystemKey::FeatureLevel, Some(Bytes::from_static(b"level")))];
+    first.header.request = Some(request(5));
+    first.header.finished = vec![(1, 3)];
+    first.response = Some(Ciphertext::from_sealed(Bytes::from_static(b"response")));
     state.apply(1, LEADERSHIP, &first).unwrap();
     state.apply_membership(id(2), Bytes::from_static(b"members")).unwrap();
     let file = folder.path().join("state.bin");
     state.export(&file).unwrap();
-    let golden = include_str!("../../../../tests/golden/snapshot-v1.hex");
+    let golden = include_str!("../../../../tests/golden/snapshot-v2.hex");
     assert_eq!(crate::store::tests::hex(&fs::read(&file).unwrap()), golden);
     fs::write(&file, crate::store::tests::unhex(golden)).unwrap();
     let read = open(&folder.path().join("other"), Kind::Lmdb);

@@ -1,0 +1,261 @@
+//! A request takes effect once, however often it is sent, and whoever sends it gets its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use strongroom::clock::Timestamp;
+use strongroom::framework::{Call, Engine, Mount, NoParams, Route};
+use strongroom::record::{OriginId, RequestId};
+use strongroom::request::{Error, Operation, Reply, Request};
+use strongroom::secret::Secret;
+
+use crate::harness::{START, Server, data, line};
+
+fn numbered(number: u64) -> RequestId {
+    RequestId::Numbered { origin: OriginId([7; 16]), number }
+}
+
+fn request(
+    id: RequestId,
+    operation: Operation,
+    path: &str,
+    params: &Value,
+    token: &str,
+) -> Request {
+    Request {
+        id: "id".into(),
+        known_as: Some(id),
+        operation,
+        path: path.into(),
+        params: params.as_object().cloned().unwrap_or_default(),
+        token: (!token.is_empty()).then(|| Arc::new(Secret::new(token.to_owned()))),
+        ..Request::default()
+    }
+}
+
+fn write(server: &Server, number: u64, path: &str, params: &Value) -> Request {
+    request(numbered(number), Operation::Update, path, params, &server.root)
+}
+
+fn send(server: &Server, request: &Request) -> Result<Reply, Error> {
+    server.block_on(server.pipeline.handle(request))
+}
+
+fn with_kv() -> Server {
+    let server = Server::new();
+    server.mount("kv/", "kv", &[("version", "2")]);
+    server
+}
+
+#[test]
+fn repeated_write_gets_the_answer_of_the_first() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    let first = line(send(&server, &put));
+    let entries = server.entries();
+    server.set_time(5);
+    assert_eq!(line(send(&server, &put)), first);
+    assert_eq!(server.entries(), entries, "nothing was written");
+    let next = write(&server, 2, "kv/data/a", &json!({"data": {"v": 1}}));
+    assert_eq!(data(send(&server, &next).unwrap())["version"], 2);
+    // A proxy's as well.
+    let id = RequestId::Proxied { made: Timestamp(START.0 + 4000), id: [1; 16] };
+    let put = request(id, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
+    for _ in 0..3 {
+        assert_eq!(data(send(&server, &put).unwrap())["version"], 3);
+    }
+}
+
+#[test]
+fn answer_that_was_lost_after_the_commit_is_there_for_the_next_leader() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    server.log.lose_next_answer();
+    assert!(matches!(send(&server, &put), Err(Error::LeadershipLost)));
+    server.pipeline.forget();
+    server.log.change_leadership();
+    assert_eq!(data(send(&server, &put).unwrap())["version"], 1);
+    let next = write(&server, 2, "kv/data/a", &json!({"data": {"v": 2}}));
+    assert_eq!(data(send(&server, &next).unwrap())["version"], 2);
+}
+
+#[test]
+fn fresh_secrets_come_back_the_same() {
+    let server = Server::new();
+    let create = write(&server, 1, "auth/token/create", &json!({"policies": ["default"]}));
+    server.log.lose_next_answer();
+    assert!(matches!(send(&server, &create), Err(Error::LeadershipLost)));
+    let [first, second] = [(), ()].map(|()| send(&server, &create).unwrap().auth.unwrap());
+    assert!(first.client_token.starts_with("hvs."));
+    assert_eq!(first.client_token, second.client_token);
+    assert_eq!(first.accessor, second.accessor);
+    let looked =
+        server.send(Operation::Read, "auth/token/lookup-self", &json!({}), &first.client_token);
+    assert_eq!(data(looked.unwrap())["accessor"], first.accessor);
+}
+
+#[test]
+fn nobody_else_gets_the_answer_and_for_nothing_else() {
+    let server = with_kv();
+    let create = write(&server, 1, "auth/token/create", &json!({"policies": ["root"]}));
+    let other = send(&server, &create).unwrap().auth.unwrap().client_token;
+    let params = json!({"data": {"v": 1}});
+    let put = |path: &str, params: &Value, token: &str| {
+        request(numbered(2), Operation::Update, path, params, token)
+    };
+    send(&server, &put("kv/data/a", &params, &server.root)).unwrap();
+    let entries = server.entries();
+    let delete =
+        Request { operation: Operation::Delete, ..put("kv/data/a", &params, &server.root) };
+    let certificates = vec![vec![1]];
+    let certified =
+        Request { client_certificates: certificates, ..put("kv/data/a", &params, &server.root) };
+    for (what, request) in [
+        ("another token", put("kv/data/a", &params, &other)),
+        ("no token", put("kv/data/a", &params, "")),
+        ("another path", put("kv/data/b", &params, &server.root)),
+        ("another body", put("kv/data/a", &json!({"data": {"v": 2}}), &server.root)),
+        ("another method", delete),
+        ("another certificate", certified),
+    ] {
+        let refused = line(send(&server, &request));
+        let text = "400 this request id was used for another request, or with another token";
+        assert_eq!(refused, text, "{what}");
+    }
+    assert_eq!(server.entries(), entries);
+}
+
+#[test]
+fn repeated_use_of_a_limited_token_counts_once() {
+    let server = with_kv();
+    server.write("kv/data/a", &json!({"data": {"v": 1}})).unwrap();
+    let created = server.write("auth/token/create", &json!({"num_uses": 3, "policies": ["root"]}));
+    let token = created.unwrap().auth.unwrap().client_token;
+    let read = |number| request(numbered(number), Operation::Read, "kv/data/a", &json!({}), &token);
+    for number in [1, 1, 2, 1, 2, 3, 3] {
+        let reply = data(send(&server, &read(number)).unwrap());
+        assert_eq!(reply["data"]["v"], 1, "the token has three uses: {number}");
+    }
+    assert!(matches!(send(&server, &read(4)), Err(Error::Denied)), "they are used up");
+}
+
+#[test]
+fn refusal_that_was_a_use_is_repeated_as_it_was() {
+    let server = with_kv();
+    let created = server.write("auth/token/create", &json!({"num_uses": 2, "policies": ["none"]}));
+    let token = created.unwrap().auth.unwrap().client_token;
+    let put = request(numbered(1), Operation::Update, "kv/data/a", &json!({"data": {}}), &token);
+    for _ in 0..3 {
+        assert!(matches!(send(&server, &put), Err(Error::Denied)));
+    }
+    let look = request(numbered(2), Operation::Read, "auth/token/lookup-self", &json!({}), &token);
+    send(&server, &look).unwrap();
+}
+
+#[test]
+fn token_that_revoked_itself_learns_of_it_again() {
+    let server = Server::new();
+    let created = server.write("auth/token/create", &json!({"policies": ["default"]})).unwrap();
+    let token = created.auth.unwrap().client_token;
+    let revoke =
+        request(numbered(1), Operation::Update, "auth/token/revoke-self", &json!({}), &token);
+    for _ in 0..2 {
+        send(&server, &revoke).unwrap();
+    }
+    assert!(server.send(Operation::Read, "auth/token/lookup-self", &json!({}), &token).is_err());
+}
+
+#[test]
+fn request_that_comes_twice_at_once_runs_once() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    let pipeline = &server.pipeline;
+    let (first, second) =
+        server.block_on(async { tokio::join!(pipeline.handle(&put), pipeline.handle(&put)) });
+    assert_eq!(data(first.unwrap())["version"], 1);
+    assert_eq!(data(second.unwrap())["version"], 1);
+    // Where its entry comes twice, the log tells.
+    let put = write(&server, 2, "kv/data/a", &json!({"data": {"v": 2}}));
+    server.log.repeat_next_proposal();
+    assert_eq!(data(send(&server, &put).unwrap())["version"], 2);
+    let third = write(&server, 3, "kv/data/a", &json!({"data": {}}));
+    assert_eq!(data(send(&server, &third).unwrap())["version"], 3);
+}
+
+#[test]
+fn request_does_not_go_on_under_another_leadership() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    server.log.before_next_proposal(strongroom::log::MemoryLog::change_leadership);
+    assert!(matches!(send(&server, &put), Err(Error::NotActive)));
+    let before = server.block_on(server.pipeline.handle_in(&put, 1));
+    assert!(matches!(before, Err(Error::NotActive)), "it was sent to the leader of term 1");
+    assert_eq!(data(server.block_on(server.pipeline.handle_in(&put, 2)).unwrap())["version"], 1);
+}
+
+#[test]
+fn answered_requests_are_forgotten_and_come_too_late() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    send(&server, &put).unwrap();
+    server.pipeline.note_finished(OriginId([7; 16]), &[(1, 1)]);
+    send(&server, &write(&server, 2, "kv/data/b", &json!({"data": {}}))).unwrap();
+    let entries = server.entries();
+    assert!(matches!(send(&server, &put), Err(Error::Unresolved)));
+    let old = RequestId::Proxied { made: Timestamp(START.0 - 31_000), id: [1; 16] };
+    let old = request(old, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
+    assert!(matches!(send(&server, &old), Err(Error::Unavailable(_))));
+    assert_eq!(server.entries(), entries);
+}
+
+#[test]
+fn writes_wait_where_too_many_answers_may_not_have_arrived() {
+    let server = with_kv();
+    for number in 1..=4096 {
+        send(&server, &write(&server, number, "kv/data/a", &json!({"data": {}}))).unwrap();
+    }
+    let entries = server.entries();
+    let put = write(&server, 4097, "kv/data/b", &json!({"data": {}}));
+    let pipeline = &server.pipeline;
+    server.block_on(async {
+        let mut waiting = Box::pin(pipeline.handle(&put));
+        let soon = tokio::time::Duration::from_millis(100);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "it waits");
+        assert_eq!(server.entries(), entries);
+        pipeline.note_finished(OriginId([7; 16]), &[(1, 9)]);
+        waiting.await.unwrap();
+    });
+    // A read is held up by nothing.
+    let read = request(numbered(5000), Operation::Read, "kv/data/b", &json!({}), &server.root);
+    send(&server, &read).unwrap();
+}
+
+#[test]
+fn what_acts_outside_is_not_run_again() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let act = write(&server, 1, "outside/act", &json!({}));
+    send(&server, &act).unwrap();
+    send(&server, &act).unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "its answer is kept");
+    // Only that it was begun is known.
+    let act = write(&server, 2, "outside/act", &json!({}));
+    server.log.lose_next_answer();
+    assert!(matches!(send(&server, &act), Err(Error::LeadershipLost)));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert!(matches!(send(&server, &act), Err(Error::Unresolved)));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+/// Counts how often it was run, and writes down what it was given.
+fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
+    let route = Route::new("act", "Acts outside.").acts_outside().write(act);
+    Engine::new("out", "", [route]).unwrap().mount(runs).into()
+}
+
+async fn act(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
+    call.storage.put("last", &run)?;
+    Reply::of(&json!({ "run": run }))
+}
