@@ -99,6 +99,7 @@ async fn node() -> (Arc<Pipeline>, String) {
             joins_by_token: false,
         },
         rng,
+        telemetry: Arc::new(strongroom::telemetry::Telemetry::new(Default::default()).unwrap()),
         ttl: TtlLimits::default(),
         value_bytes_max: 1 << 20,
     })
