@@ -43,6 +43,7 @@ pub mod telemetry;
 pub mod txn;
 
 // Base.
+pub mod audit_log;
 pub mod clock;
 pub mod crypto;
 pub mod duration;

@@ -9,6 +9,7 @@
 pub mod env;
 pub mod sockaddr;
 
+mod audit;
 mod docs;
 mod listener;
 mod problem;
@@ -26,6 +27,7 @@ const NOT_YET: &[(&str, &str)] = &[("raw_storage_endpoint", "sys/raw is not offe
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditDevice;
 pub use docs::{keys, markdown};
 pub use listener::{
     Listener, ListenerTelemetry, ProxyProtocol, ResponseHeaders, TcpListener, TlsFiles, TlsVersion,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::audit::AuditDevice;
 use super::listener::Listener;
 use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
 use super::storage::Storage;
@@ -19,6 +20,10 @@ stanza! {
         pub listener: Vec<Listener>,
         /// What guards the root key.
         pub seal: Seal,
+        /// Audit devices that are enabled as long as they stand here.
+        pub audit: Vec<AuditDevice>,
+        /// Whether audit devices may be told to write a `prefix` before each record.
+        pub allow_audit_log_prefixing: bool = "false",
         /// Which metrics are kept and how they are named.
         pub telemetry: Telemetry,
         /// When users are locked out after failed logins.
@@ -97,9 +102,7 @@ stanza! {
         remove_irrevocable_lease_after: "such leases stay until they are forced away",
         disable_indexing: "there is no such index",
         initialize: "initialise with sys/init",
-        audit: AUDIT,
-        unsafe_allow_api_audit_creation: AUDIT,
-        allow_audit_log_prefixing: AUDIT,
+        unsafe_allow_api_audit_creation: "audit devices can always be enabled through sys/audit",
     }
 }
 
@@ -200,7 +203,6 @@ impl Check for Settings {
     }
 }
 
-const AUDIT: &str = "audit devices are enabled through sys/audit";
 const CACHE: &str = "state is read where it lies, without a cache to size";
 const ENTERPRISE: &str = "it belongs to a feature of Vault Enterprise that is not offered";
 const PLUGINS: &str = "there are no external plugins";

@@ -202,7 +202,15 @@ const EXACT: &[&str] = &[
     "wrapping/wrap",
 ];
 
-const BELOW: &[&str] = &["audit-hash/", "auth/", "capabilities", "mounts/", "policy/", "rotate"];
+const BELOW: &[&str] = &[
+    "audit-hash/",
+    "auth/",
+    "capabilities",
+    "config/auditing/request-headers/",
+    "mounts/",
+    "policy/",
+    "rotate",
+];
 
 fn headers_of(reply: &Reply) -> HeaderMap {
     let mut headers = HeaderMap::new();

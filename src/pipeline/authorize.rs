@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{CORE, Known, Pipeline, Spent, wrap};
+use crate::audit::PolicyResults;
 use crate::auth::cidr::is_within;
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
 use crate::identity::IdentityStore;
 use crate::policy;
 use crate::policy_store::PolicyStore;
-use crate::request::{Caller, Error, Operation, Request};
+use crate::request::{Caller, Error, Operation, Request, TokenFacts};
 use crate::router::Target;
 use crate::txn::Txn;
 
@@ -70,19 +71,26 @@ impl Pipeline {
             // Routes take `a/` for `a`: what a rule for `a` forbids, the slash must not allow.
             let bare = request.path.strip_suffix('/');
             let bare = bare.filter(|_| known.operation != Operation::List).map(check);
-            let forbids = |verdict: policy::Verdict<'_>| {
+            let forbids = |verdict: &policy::Verdict<'_>| {
                 !matches!(verdict.refusal, None | Some(policy::Refusal::NoRule))
             };
-            check(&request.path).is_allowed() && !bare.is_some_and(forbids)
+            let verdict = check(&request.path);
+            bare.filter(|bare| verdict.is_allowed() && forbids(bare)).unwrap_or(verdict)
         };
-        caller.has_sudo = check(policy::Access::Sudo);
+        let with_sudo = check(policy::Access::Sudo);
+        caller.has_sudo = with_sudo.is_allowed();
+        let deciding = match access {
+            Access::Sudo => with_sudo,
+            _ if caller.has_sudo => with_sudo,
+            _ => check(policy::Access::Ordinary),
+        };
         let allowed = match access {
             // Help is for whoever has a token.
             _ if known.operation == Operation::Help => true,
             Access::Token | Access::OptionalToken | Access::Unauthenticated => true,
-            Access::Sudo => caller.has_sudo,
-            Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
+            Access::Policy | Access::Sudo => deciding.is_allowed(),
         };
+        known.policies = Some(results(&deciding, allowed));
         Ok(if allowed { verdict } else { Verdict::denied(verdict.spent) })
     }
 
@@ -157,7 +165,26 @@ impl Pipeline {
             token_type: entry.token_type,
             is_root: entry.is_root(),
             has_sudo: false,
+            facts: TokenFacts {
+                policies: entry.policies.clone(),
+                metadata: entry.meta.clone(),
+                remaining_uses: u64::try_from(entry.num_uses).unwrap_or_default(),
+                ttl: entry.ttl,
+                issued: entry.created,
+            },
         });
         Ok(Verdict::allowed(spent))
+    }
+}
+
+/// For audit. A request that needs no policy is allowed whatever they say.
+fn results(verdict: &policy::Verdict<'_>, allowed: bool) -> PolicyResults {
+    let granting = verdict.granting_policies.iter().filter(|_| verdict.is_allowed());
+    let refusal = verdict.refusal.as_ref().filter(|_| !allowed);
+    PolicyResults {
+        allowed,
+        granting: granting.map(|name| (*name).to_owned()).collect(),
+        rule: verdict.pattern.filter(|_| !allowed).map(str::to_owned),
+        refusal: refusal.map(ToString::to_string),
     }
 }

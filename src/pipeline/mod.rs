@@ -12,7 +12,7 @@ mod wrap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{Broker, Record, Side};
+use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
 use crate::auth::lockout::LockoutSettings;
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
@@ -91,6 +91,8 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    policies: Option<PolicyResults>,
+    devices: Devices,
     is_login: bool,
     audited: bool,
     /// In which it began, or is to begin.
@@ -194,6 +196,9 @@ impl Pipeline {
             }
         };
         drop(place);
+        if request.path.starts_with("sys/audit/") && outcome.is_ok() {
+            self.follow_audit(&mut known).await;
+        }
         self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
@@ -236,6 +241,7 @@ impl Pipeline {
         self.acls.clear();
         self.identities.clear();
         self.lockouts.clear();
+        self.audit.close();
         self.once.forget();
         self.limiter.clear();
     }
@@ -248,8 +254,12 @@ impl Pipeline {
     ) -> Result<Attempt, Error> {
         let mut txn = match self.begin_once(request, known).await? {
             Begun::Fresh(txn) => *txn,
-            Begun::Before(outcome) => return self.repeated(request, known, outcome).await,
+            Begun::Before(outcome) => {
+                known.devices = self.audit_devices().await?;
+                return self.repeated(request, known, outcome).await;
+            }
         };
+        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
@@ -534,13 +544,27 @@ impl Pipeline {
             operation: known.operation,
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
+            policies: known.policies.as_ref(),
             side,
         };
         let begun = Instant::now();
         let is_request = matches!(record.side, Side::Request(_));
-        let outcome = self.audit.write(&record).await;
+        let outcome = self.audit.write(&known.devices, &record).await;
         self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
         outcome
+    }
+
+    async fn audit_devices(&self) -> Result<Devices, Error> {
+        let mut txn = self.begin().await?;
+        self.audit.follow(&mut txn.scope(CORE))
+    }
+
+    /// As in Vault, the answer to whoever enabled a device is its first record.
+    async fn follow_audit(&self, known: &mut Known) {
+        match self.audit_devices().await {
+            Ok(devices) => known.devices = devices,
+            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::control::Identity;
 use super::process::NodeProcess;
 use super::running::{Doors, Running};
 use super::{Node, Parts, sanitized};
+use crate::audit::Rules;
 use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
@@ -62,6 +63,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         joins_by_token: false,
     };
     let parts = Parts {
+        audit: Rules::default(),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),

@@ -1,6 +1,7 @@
 //! One node: what it is made of, and what it does with a request.
 
 mod admission;
+mod audit;
 mod certificates;
 mod consensus;
 mod control;
@@ -51,7 +52,7 @@ pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 
-use crate::audit::Broker;
+use crate::audit::{Broker, Rules};
 use crate::auth;
 use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
@@ -67,6 +68,7 @@ use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
+    pub audit: Rules,
     /// Sealed.
     pub barrier: Arc<Barrier>,
     pub clock: Arc<dyn Clock>,
@@ -93,6 +95,7 @@ impl Node {
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
         let Parts {
+            audit,
             barrier,
             clock,
             consensus,
@@ -104,7 +107,10 @@ impl Node {
             lockout,
             value_bytes_max,
         } = parts;
+        let node = identity.api_address.clone();
+        let audit = Arc::new(Broker::new(clock.clone(), rng.clone(), node, audit));
         let control = Arc::new(Control::new(
+            audit.clone(),
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
@@ -118,7 +124,7 @@ impl Node {
         let open = move |entry: &MountEntry| open(entry, &for_router);
         let router = Router::new(sys::system_entry(rng.as_ref()), system, Box::new(open));
         let pipeline = Pipeline::new(pipeline::Parts {
-            audit: Arc::new(Broker::default()),
+            audit,
             barrier,
             clock,
             log: consensus.clone().log(),

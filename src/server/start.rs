@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
@@ -62,6 +63,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let telemetry = telemetry(config)?;
     let lockout = lockout(&config.settings.user_lockout);
     let parts = Parts {
+        audit: audit::rules(&config.settings, rng.as_ref())?,
         barrier,
         clock,
         consensus,

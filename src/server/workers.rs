@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit::declare;
 use super::consensus::Role;
 use super::control::{BUILD_DATE, Control};
 use crate::engines::identity::oidc;
@@ -34,6 +35,9 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                     version_noted = note_version(&control, &pipeline).await;
                 }
                 // None waits for another to succeed.
+                if let Err(error) = declare(&pipeline).await {
+                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
+                }
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");
                 }

@@ -1,5 +1,6 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod audit;
 mod browsers;
 mod capabilities;
 mod control;
@@ -76,6 +77,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         versions::routes(),
         wrapping::routes(),
         locked_users::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .flatten()

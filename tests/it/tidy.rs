@@ -22,18 +22,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("password", &["hcl", "rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("telemetry", &["clock"]),
+    ("audit_log", &["clock", "crypto"]),
     ("request", &["clock", "proto", "record", "secret"]),
     ("store", &["clock", "record"]),
     ("http", &["clock", "duration", "network", "record", "request", "rng", "secret"]),
     ("log", &["record", "store"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
-    ("audit", &["log", "mount", "request"]),
+    (
+        "audit",
+        &["audit_log", "clock", "crypto", "duration", "log", "mount", "request", "rng", "txn"],
+    ),
     (
         "barrier",
         &["clock", "crypto", "key", "log", "proto", "record", "request", "rng", "secret", "txn"],
     ),
-    ("cli", &["client", "clock", "config", "duration", "hcl", "policy", "rng", "secret"]),
+    (
+        "cli",
+        &["audit_log", "client", "clock", "config", "duration", "hcl", "policy", "rng", "secret"],
+    ),
     ("expiry", &["clock", "request", "txn"]),
     ("framework", &["clock", "duration", "log", "mount", "request", "rng", "txn"]),
     ("job", &["mount", "request", "txn"]),
@@ -106,6 +113,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "sys",
         &[
+            "audit",
+            "audit_log",
             "auth",
             "clock",
             "crypto",

@@ -1,3 +1,4 @@
+mod audit;
 mod browsers;
 mod explain;
 mod internal;
