@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+use crate::lease::State;
 use crate::mount::MountEntry;
 use crate::request::Error;
 use crate::txn::Scope;
@@ -21,6 +23,17 @@ pub enum JobKind {
     /// A look at every index of tokens for what points to none. `after` is the last accessor
     /// that was looked at.
     TidyTokens { after: String },
+    /// What is left of a prefix of leases that is marked as revoked. `left` are the directories
+    /// still to be looked at, the last first; `after` is the last name that was in that one.
+    RevokePrefix {
+        prefix: String,
+        issued_until: Timestamp,
+        force: bool,
+        left: Vec<(State, String)>,
+        after: Option<String>,
+    },
+    /// A look at what leases are found by, for what leads to none.
+    TidyLeases { after: Option<String> },
     /// What a mount stored, and the tokens it made, once its record is gone.
     Unmount { entry: Box<MountEntry> },
 }

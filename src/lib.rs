@@ -31,6 +31,7 @@ pub mod cluster;
 pub mod expiry;
 pub mod job;
 pub mod key;
+pub mod lease;
 pub mod log;
 pub mod proto;
 pub mod raft;

@@ -117,7 +117,11 @@ impl Router {
         Ok(paths)
     }
 
-    fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
+    /// A mount by its entry, also one that is mounted no more.
+    ///
+    /// # Errors
+    /// Where no engine of this program has its type.
+    pub fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
         let version = entry.options.get("version").cloned().unwrap_or_default();
         let key = (entry.uuid.clone(), version);
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();

@@ -215,6 +215,7 @@ fn decode_reply(reply: proto::Reply) -> Result<Reply, ForwardError> {
             id: lease.id,
             ttl: Duration::from_millis(lease.ttl_milliseconds),
             renewable: lease.renewable,
+            ..Lease::default()
         }),
         wrap_info: reply.wrap_info.map(|info| WrapInfo {
             token: info.token,
@@ -227,6 +228,7 @@ fn decode_reply(reply: proto::Reply) -> Result<Reply, ForwardError> {
         status: status.map_err(|_| ForwardError::Malformed("status"))?,
         headers: map(reply.headers),
         mount_type: reply.mount_type,
+        then: None,
     })
 }
 
@@ -279,6 +281,7 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, ForwardError> {
         period: Duration::from_millis(auth.period_milliseconds),
         bound_cidrs: auth.bound_cidrs,
         alias_name: auth.alias_name,
+        ..Auth::default()
     })
 }
 

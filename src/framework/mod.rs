@@ -6,6 +6,7 @@ mod engine;
 mod handler;
 mod help;
 mod inputs;
+mod lease;
 mod route;
 mod template;
 mod ttl;
@@ -14,6 +15,9 @@ pub use coerce::{FieldKind, Fields};
 pub use engine::{Context, Engine, Found, Mount};
 pub use handler::{Call, Handler, Input};
 pub use inputs::{AnyParams, NoParams, Seconds};
+pub use lease::{
+    Begun, Intent, LeaseHooks, Leased, Login, LoginTerms, Renewal, SecretFacts, SecretKind,
+};
 pub use route::{Access, Needs, Route};
 pub use template::{Overlap, Template};
 pub use ttl::{Granted, TtlLimits, TtlTerms, duration_text};

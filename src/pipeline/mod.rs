@@ -1,7 +1,13 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod lease;
+mod locks;
+mod outside;
 mod queue;
+mod revocation;
+
+pub use revocation::{ACT_TIME_MAX, Ended, Leases};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +28,7 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use outside::{Acted, Intention};
 use queue::Queues;
 
 /// Everything between a decoded request and its reply.
@@ -34,6 +41,7 @@ pub struct Pipeline {
     pub router: Arc<Router>,
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
+    pub leases: Leases,
     value_bytes_max: usize,
     acls: AclCache,
     queues: Queues,
@@ -75,13 +83,18 @@ struct Known {
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
     audited: bool,
+    /// The request is the last use of its token.
+    spends_last: bool,
+    /// What is going to be done outside.
+    intention: Option<Intention>,
 }
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
         let (acls, queues) = (AclCache::default(), Queues::default());
-        Self { audit, barrier, clock, log, rng, router, ttl, value_bytes_max, acls, queues }
+        let leases = Leases::default();
+        Self { audit, barrier, clock, log, rng, router, ttl, leases, value_bytes_max, acls, queues }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -121,6 +134,10 @@ impl Pipeline {
             }
         };
         drop(place);
+        let outcome = match outcome {
+            Ok(reply) => self.finish(reply, deadline).await,
+            Err(error) => Err(error),
+        };
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
@@ -160,6 +177,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.leases.counts.forget();
     }
 
     async fn attempt(
@@ -168,13 +186,15 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
+        known.intention = None;
         let mut txn = self.begin().await?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
         let verdict = self.authorize(&mut txn, request, known, target).await?;
-        let Verdict { refusal, spent } = verdict;
+        let Verdict { mut refusal, spent } = verdict;
+        known.spends_last = spent == Spent::Last;
         if !known.audited {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
             known.audited = true;
@@ -186,6 +206,9 @@ impl Pipeline {
         // again on the next leader.
         if refusal.is_some() || acts_outside {
             revoke_spent(&mut txn, spent, known)?;
+            if refusal.is_none() && asked == Asked::Reply {
+                refusal = self.write_down(&mut txn, request, known, target).await;
+            }
             if let Commit::Conflict(contested) = self.commit(txn, request).await? {
                 return Ok(Attempt::Conflict(contested));
             }
@@ -196,11 +219,12 @@ impl Pipeline {
         }
         // The use of a limited token counts even if the handler fails.
         txn.keep();
-        let outcome = match asked {
-            Asked::Verdict => target
-                .map_or(Ok(()), |target| refuse_wrapping(request, target))
-                .map(|()| Reply::default()),
-            Asked::Reply => self.run(&mut txn, request, known, target).await,
+        let (outcome, acted) = match asked {
+            Asked::Verdict => {
+                let verdict = target.map_or(Ok(()), |target| refuse_wrapping(request, target));
+                (verdict.map(|()| Reply::default()), Acted::Done)
+            }
+            Asked::Reply => self.act(&mut txn, request, known, target).await,
         };
         // Here, not at the commit: what the token has spent stays.
         let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
@@ -210,15 +234,20 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
+        self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
         if !acts_outside {
             revoke_spent(&mut txn, spent, known)?;
         }
         match self.commit(txn, request).await? {
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
+                self.give_up(known).await;
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
             Commit::Conflict(contested) if !acts_outside => Ok(Attempt::Conflict(contested)),
-            Commit::Conflict(_) | Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            stands => {
+                self.count_lease(&stands, known, target, &outcome);
+                Ok(Attempt::Done(Box::new(outcome)))
+            }
         }
     }
 
@@ -236,9 +265,12 @@ impl Pipeline {
             return Reply::bare(&serde_json::json!({ "help": help, "see_also": null }));
         }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
-        let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
+        reply = self.follow(txn, request, reply).await?;
+        self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {
             reply.mount_type.clone_from(&target.entry.kind);
         }
@@ -288,6 +320,7 @@ impl Pipeline {
             entity_id: auth.entity_id.clone(),
             bound_cidrs: auth.bound_cidrs.clone(),
             mount_accessor: mount.accessor.clone(),
+            internal: auth.internal.clone(),
             ..TokenEntry::default()
         };
         let mut scope = txn.scope(CORE);
@@ -341,6 +374,7 @@ impl Pipeline {
             ttl: self.ttl.of(&target.entry.config),
             caller,
             request,
+            intent: None,
         }
     }
 

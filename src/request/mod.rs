@@ -1,10 +1,12 @@
 //! The vocabulary that every layer speaks. Knows nothing of HTTP, raft or storage.
 
 mod error;
+mod lease;
 mod reply;
 
 pub use error::Error;
-pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
+pub use lease::{Lease, Then};
+pub use reply::{Auth, Body, RawBody, Reply, TokenType, WrapInfo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

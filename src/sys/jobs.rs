@@ -2,7 +2,8 @@
 
 use crate::auth::token::TokenStore;
 use crate::job::{JOBS, Job, JobKind, delete_tree};
-use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
+use crate::lease::{IntentStore, LeaseStore, MountPlaces, State};
+use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
@@ -36,7 +37,26 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
                 None => true,
             }
         }
-        JobKind::Unmount { entry } => unmount(txn, &entry)?,
+        JobKind::RevokePrefix { .. } => {
+            return TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(name);
+        }
+        JobKind::TidyLeases { after } => {
+            let mut core = txn.scope(CORE);
+            match TokenStore::new(&mut core).tidy_leases(after.as_deref())? {
+                Some(after) => {
+                    Job { kind: JobKind::TidyLeases { after: Some(after) } }
+                        .file(name, &mut core)?;
+                    false
+                }
+                None => true,
+            }
+        }
+        JobKind::Unmount { entry } => match unmount(txn, &entry)? {
+            Unmounting::Done => true,
+            Unmounting::More => false,
+            // The job stays, and is looked at again.
+            Unmounting::Waits => return Ok(false),
+        },
     };
     if done {
         txn.scope(CORE).delete(&key)?;
@@ -44,21 +64,38 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
     Ok(!done)
 }
 
-/// First the tokens, then what the mount stored.
-fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
-    if entry.table == Table::Auth
-        && !TokenStore::new(&mut txn.scope(CORE)).revoke_of_mount(&entry.accessor)?
-    {
-        return Ok(false);
+enum Unmounting {
+    Done,
+    More,
+    Waits,
+}
+
+/// First its leases, tokens among them, then what the mount stored: its engine needs that to end
+/// them.
+fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
+    let mut core = txn.scope(CORE);
+    if !TokenStore::new(&mut core).revoke_of_mount(&entry.accessor)? {
+        return Ok(Unmounting::More);
     }
+    let mut leases = LeaseStore::new(&mut core);
+    for state in State::ALL {
+        if leases.count(state, &entry.accessor)? > 0 {
+            return Ok(Unmounting::Waits);
+        }
+    }
+    if !IntentStore::new(&mut core).of_mount(&entry.accessor, 1)?.is_empty() {
+        return Ok(Unmounting::Waits);
+    }
+    MountPlaces::new(&mut core).forget(&entry.accessor)?;
     let prefix = entry.storage_prefix();
     // What several mounts share is no mount's to delete.
     if !prefix.starts_with("logical/") {
-        return Ok(true);
+        return Ok(Unmounting::Done);
     }
     let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
     let directory = prefix.trim_end_matches('/');
-    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX)
+    let is_all = delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX;
+    Ok(if is_all { Unmounting::Done } else { Unmounting::More })
 }
 
 /// Where the root namespace keeps what belongs to no mount.

@@ -5,6 +5,7 @@ mod control;
 pub mod expiry;
 mod first;
 pub mod jobs;
+mod leases;
 mod mounts;
 mod node;
 mod policies;
@@ -41,6 +42,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         ui::routes(),
         raft::routes(),
         remount::routes(),
+        leases::routes(),
     ]
     .into_iter()
     .flatten()

@@ -9,7 +9,7 @@ mod scope;
 
 pub use cache::RecordCache;
 pub use finish::Batch;
-pub use scope::{Scope, check_path};
+pub use scope::{Page, Scope, check_path};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -258,6 +258,23 @@ impl Txn {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    fn page(
+        &mut self,
+        directory: &str,
+        after: Option<&str>,
+        names_max: usize,
+    ) -> Result<Page, Error> {
+        let mut names = self.peek_names(directory)?;
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+        let is_last = names.len() <= names_max;
+        names.truncate(names_max);
+        if is_last {
+            let revision = self.directory_revision(directory)?;
+            self.directories.entry(directory.to_owned()).or_insert(revision);
+        }
+        Ok(Page { names, is_last })
     }
 
     fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Txn, Write, decode};
+use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::Revision;
 use crate::request::Error;
@@ -29,6 +30,11 @@ impl<'t> Scope<'t> {
     pub fn within(mut self, namespace: &'t str) -> Self {
         self.namespace = Some(namespace);
         self
+    }
+
+    /// The transaction's time, see [`Txn::now`].
+    pub fn now(&self) -> Timestamp {
+        self.txn.now()
     }
 
     /// Another part of the namespace, in the same transaction. `below` ends in a slash.
@@ -112,6 +118,32 @@ impl<'t> Scope<'t> {
         self.txn.names(&directory)
     }
 
+    /// Up to `names_max` names of a directory, in an order of the store's own: those after a
+    /// name in that order, where one is given, be it there or not.
+    ///
+    /// Only the last page is noted, so that "no more" holds when the transaction commits.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn page(
+        &mut self,
+        directory: &str,
+        after: Option<&str>,
+        names_max: usize,
+    ) -> Result<Page, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.page(&directory, after, names_max)
+    }
+
+    /// How many records a directory holds, as they are stored; not noted. Costs one look-up.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn directory_records(&mut self, directory: &str) -> Result<u64, Error> {
+        let directory = self.directory(directory)?;
+        Ok(self.txn.snapshot.directory(&directory)?.records)
+    }
+
     /// The revision of a directory, not noted: for caches that are checked by it.
     ///
     /// # Errors
@@ -168,6 +200,14 @@ impl<'t> Scope<'t> {
         }
         Ok(Key::new(format!("{}{path}", self.prefix)))
     }
+}
+
+/// Some of the names in a directory.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Page {
+    pub names: Vec<String>,
+    /// Whether no names come after them.
+    pub is_last: bool,
 }
 
 /// Refuses what would name something else than it seems to.
