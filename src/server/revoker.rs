@@ -16,7 +16,6 @@ use super::control::Control;
 use crate::lease::{IntentStore, LeaseStore, State, id_of_file};
 use crate::pipeline::{Ended, Pipeline};
 use crate::request::Error;
-use crate::txn::Txn;
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_revoker(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -143,15 +142,15 @@ impl Revoker {
 }
 
 async fn count(pipeline: &Pipeline) {
-    let walk = |txn: &mut Txn| pipeline.leases.counts.walk(&mut txn.scope(CORE));
-    if let Err(error) = pipeline.internal(walk).await {
+    let walked = pipeline.internal(|txn| pipeline.leases.counts.walk(&mut txn.scope(CORE)));
+    if let Err(error) = walked.await {
         tracing::debug!(%error, "leases are counted at the next turn");
     }
 }
 
 /// The mounts with leases to end, or acts that may be left.
 async fn with_work(pipeline: &Pipeline) -> Result<Vec<String>, Error> {
-    let mounts = pipeline.internal(|txn: &mut Txn| {
+    let mounts = pipeline.internal(|txn| {
         let mut core = txn.scope(CORE);
         let mut mounts = LeaseStore::new(&mut core).mounts(State::Ending)?;
         mounts.extend(IntentStore::new(&mut core).due_mounts()?);

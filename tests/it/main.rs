@@ -14,6 +14,7 @@ mod config;
 mod harness;
 mod help;
 mod http;
+mod lease;
 mod routing;
 mod server;
 mod sys;
