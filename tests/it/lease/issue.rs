@@ -223,7 +223,7 @@ fn leases_end_with_their_token() {
 fn a_token_with_many_leases_is_revoked_in_bounded_steps() {
     let (server, backend) = server();
     let owner = token(&server, &json!({}));
-    for _ in 0..700 {
+    for _ in 0..300 {
         issue_as(&server, &owner, "db/made/app").unwrap();
     }
     server.write("auth/token/revoke", &json!({ "token": owner })).unwrap();

@@ -138,7 +138,7 @@ fn a_prefix_is_whole_segments_and_leaves_others() {
 fn tokens_below_a_prefix_are_good_for_nothing_from_the_entry_on_that_marks_it() {
     let (server, _, _) = server();
     let tokens: Vec<String> =
-        (0..600).map(|_| create(&server, &json!({"policies": ["default"]}))).collect();
+        (0..250).map(|_| create(&server, &json!({"policies": ["default"]}))).collect();
     let by_role = |name: &str| {
         server.write(&format!("auth/token/roles/{name}"), &json!({})).unwrap();
         let reply =
@@ -219,7 +219,7 @@ fn a_backend_that_hangs_holds_up_no_other() {
 fn unmounting_ends_the_mount_s_leases_while_its_storage_is_there() {
     let (server, backend, other) = server();
     server.write("db/roles/app", &json!({"ttl": 3600})).unwrap();
-    for _ in 0..600 {
+    for _ in 0..300 {
         issue(&server, "db/made/app");
     }
     issue(&server, "other/made/app");
