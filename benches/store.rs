@@ -16,8 +16,12 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use strongroom::barrier::{Barrier, Keyring};
 use strongroom::clock::Timestamp;
+use strongroom::log::Point;
 use strongroom::record::{Ciphertext, Header, Leadership, SealedBatch, StoredKey, View, Write};
+use strongroom::rng::{Rng, SystemRng};
+use strongroom::secret::Secret;
 use strongroom::store::{
     Disk, Entry, EntryId, LogOptions, MemoryState, SegmentLog, State, StateKind, StateOptions,
     Watermark,
@@ -45,6 +49,49 @@ fn main() {
     for (name, kind) in kinds {
         state(name, *kind, records, &folder.path().join(name));
     }
+    listing(records, &folder.path().join("listing"));
+}
+
+/// One directory of so many secrets, through the barrier: how long a LIST takes, and how much
+/// memory it needs beyond what the node had.
+fn listing(records: u64, folder: &Path) {
+    let flushed = Arc::new(Watermark::unbounded());
+    let state = State::open(folder, StateOptions::default(), flushed, Box::new(|_| {})).unwrap();
+    let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+    let barrier = Barrier::new(rng.clone());
+    barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
+    let begin = || {
+        let point = Point { leadership: LEADERSHIP, view: Arc::new(state.clone()) };
+        barrier.begin(point, Timestamp(1)).unwrap()
+    };
+    for index in 1..=records / 1000 {
+        let mut transaction = begin();
+        let mut scope = transaction.scope("bench/");
+        for number in index * 1000..(index + 1) * 1000 {
+            let value = Secret::new(vec![7; 512]);
+            scope.put_bytes(&format!("names/{number:07}"), value).unwrap();
+        }
+        let batch = transaction.into_batch().unwrap().unwrap();
+        let entry = barrier.seal(batch, Bytes::new(), 0).unwrap();
+        let (batch, _, _) = SealedBatch::decode_entry(entry).unwrap();
+        state.apply(index, LEADERSHIP, &batch).unwrap();
+    }
+    state.checkpoint().unwrap();
+    let before = memory("RssAnon:");
+    // From here on the peak is counted anew.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let mut names = 0;
+    let time = timed(|| names = begin().scope("bench/").list("names").unwrap().len());
+    // Linux tells the peak of all memory: the store's file, which is mapped, is taken off.
+    let peak = memory("VmHWM:").saturating_sub(memory("RssFile:")).saturating_sub(before);
+    println!("list of {names} names: {time:?}, {} MiB more at its peak", peak / 1024);
+}
+
+/// Of this process, in kilobytes.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// One batch after the other, each waited for: the latency of a lone writer.

@@ -79,10 +79,9 @@ impl<'s, 't> Expiry<'s, 't> {
             return Ok(Vec::new());
         }
         for minute in self.minutes(done + 1, over)? {
-            let mut ids = self.scope.list(&directory(minute))?;
-            ids.truncate(limit);
-            if !ids.is_empty() {
-                return Ok(ids.into_iter().map(|id| Due { id, minute }).collect());
+            let page = self.scope.page(&directory(minute), None, limit)?;
+            if !page.names.is_empty() {
+                return Ok(page.names.into_iter().map(|id| Due { id, minute }).collect());
             }
         }
         self.scope.put(WATERMARK, &over)?;

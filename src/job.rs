@@ -48,24 +48,42 @@ impl Job {
     }
 }
 
-/// Deletes up to `limit` records below a directory and tells how many; fewer than the limit
-/// where none is left.
+/// What [`delete_tree`] has done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Deleted {
+    pub records: usize,
+    /// Whether none is left.
+    pub is_all: bool,
+}
+
+/// Deletes up to `records_max` records below a directory. Reads little more than it deletes,
+/// however many there are.
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub fn delete_tree(scope: &mut Scope<'_>, directory: &str, limit: usize) -> Result<usize, Error> {
+pub fn delete_tree(
+    scope: &mut Scope<'_>,
+    directory: &str,
+    records_max: usize,
+) -> Result<Deleted, Error> {
     let mut open = vec![directory.to_owned()];
-    let mut deleted = 0;
+    let mut deleted = Deleted { records: 0, is_all: true };
     while let Some(directory) = open.pop() {
-        for name in scope.list(&directory)? {
+        let left = records_max.saturating_sub(deleted.records);
+        if left == 0 {
+            // Whether it still holds anything is for the next step to see.
+            deleted.is_all = false;
+            break;
+        }
+        let page = scope.page(&directory, None, left)?;
+        deleted.is_all &= page.is_last;
+        for name in page.names {
             let path = format!("{directory}/{name}");
             if let Some(below) = path.strip_suffix('/') {
                 open.push(below.to_owned());
-            } else if deleted == limit {
-                return Ok(deleted);
             } else {
                 scope.delete(&path)?;
-                deleted += 1;
+                deleted.records += 1;
             }
         }
     }

@@ -38,6 +38,7 @@ pub mod raft;
 pub mod record;
 pub mod seal;
 pub mod store;
+pub mod telemetry;
 pub mod txn;
 
 // Base.

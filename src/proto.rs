@@ -75,3 +75,6 @@ pub mod seal {
 pub mod system {
     tonic::include_proto!("strongroom.system");
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ mod batch;
 mod view;
 
 pub use batch::{Batch as SealedBatch, DecodeError, Header, Write};
-pub use view::{Directory, Record, SystemKey, View, ViewError};
+pub use view::{Directory, Part, Record, SystemKey, View, ViewError, VisitRecord};
 
 use std::fmt;
 

@@ -18,8 +18,15 @@ pub struct Router {
     system: (Arc<MountEntry>, Arc<dyn Mount>),
     /// The mounts' paths as of a revision of each table's directory.
     paths: Mutex<Paths>,
-    /// What is open, by uuid and by what chooses its routes.
-    opened: Mutex<BTreeMap<(String, String), Arc<dyn Mount>>>,
+    /// What is open, by where it is mounted.
+    opened: Mutex<BTreeMap<(Table, String), Opened>>,
+}
+
+/// A mount, and what chose it: another uuid or version needs another.
+struct Opened {
+    uuid: String,
+    version: String,
+    mount: Arc<dyn Mount>,
 }
 
 type Paths = BTreeMap<Table, (Revision, Arc<Vec<String>>)>;
@@ -53,7 +60,7 @@ impl Router {
 
     /// Forgets what mounts keep in memory: on seal, and when leadership ends.
     pub fn close_all(&self) {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock_opened().clear();
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -113,6 +120,8 @@ impl Router {
         // Longest first: the first that fits is the one.
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         let paths = Arc::new(paths);
+        // What is mounted no more would be kept for ever.
+        self.lock_opened().retain(|(of, path), _| *of != table || paths.contains(path));
         self.lock_paths().insert(table, (revision, paths.clone()));
         Ok(paths)
     }
@@ -123,16 +132,26 @@ impl Router {
     /// Where no engine of this program has its type.
     pub fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
         let version = entry.options.get("version").cloned().unwrap_or_default();
-        let key = (entry.uuid.clone(), version);
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(mount) = opened {
-            return Ok(mount);
+        let key = (entry.table, entry.path.clone());
+        let fits = |opened: &&Opened| opened.uuid == entry.uuid && opened.version == version;
+        if let Some(opened) = self.lock_opened().get(&key).filter(fits) {
+            return Ok(opened.mount.clone());
         }
         let mount = (self.open)(entry).ok_or_else(|| {
             Error::internal(format!("no engine for the type {:?} of a mount", entry.kind))
         })?;
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(opened.entry(key).or_insert(mount).clone())
+        let mut opened = self.lock_opened();
+        // Two may have opened it at once: one of them is kept.
+        if let Some(opened) = opened.get(&key).filter(fits) {
+            return Ok(opened.mount.clone());
+        }
+        let uuid = entry.uuid.clone();
+        opened.insert(key, Opened { uuid, version: version.clone(), mount: mount.clone() });
+        Ok(mount)
+    }
+
+    fn lock_opened(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Table, String), Opened>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_paths(&self) -> std::sync::MutexGuard<'_, Paths> {

@@ -1,10 +1,11 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Keyring;
 use crate::key::Key;
-use crate::record::{Ciphertext, Directory, Revision, SystemKey, View};
+use crate::record::{Ciphertext, Directory, Part, Revision, SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::secret::Secret;
@@ -38,16 +39,26 @@ impl Snapshot for Opened {
         Ok(record.map_or(Revision::ABSENT, |record| record.revision))
     }
 
-    fn names(&self, directory: &str) -> Result<(Directory, Vec<String>), Error> {
+    fn names(
+        &self,
+        directory: &str,
+        after: Option<&str>,
+        names_max: usize,
+    ) -> Result<(Directory, Vec<String>), Error> {
+        let after =
+            after.map(|name| self.keyring.stored_key(&Key::new(format!("{directory}{name}"))));
+        let part = Part { after, records_max: names_max };
         let directory = self.keyring.stored_directory(directory);
-        let (state, records) = self.view.list(&directory).map_err(Error::internal)?;
-        let mut names = Vec::with_capacity(records.len());
-        for (key, record) in records {
-            let (name, _) =
-                self.keyring.open_record(&key, &record.value).map_err(Error::internal)?;
-            names.push(name);
-        }
-        Ok((state, names))
+        let (mut names, mut damage) = (Vec::new(), None);
+        let listed = self.view.list(&directory, part, &mut |key, record| {
+            match self.keyring.open_record(&key, &record.value) {
+                Ok((name, _)) => names.push(name),
+                Err(error) => damage = Some(error),
+            }
+            if damage.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let state = listed.map_err(Error::internal)?;
+        damage.map_or(Ok((state, names)), |error| Err(Error::internal(error)))
     }
 
     fn directory(&self, directory: &str) -> Result<Directory, Error> {

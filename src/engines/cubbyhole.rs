@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::framework::{AnyParams, Call, Engine, Overlap, Route};
 use crate::request::{Error, Params, Reply, TokenType};
-use crate::txn::Scope;
 
 /// # Errors
 /// Where two routes match the same paths.
@@ -16,31 +15,6 @@ pub fn engine() -> Result<Engine, Overlap> {
         .delete(delete)
         .list(list);
     Engine::new("cubbyhole", "Private storage of each token.", [route])
-}
-
-/// Deletes what a token stored, `records_max` records at most, and tells whether nothing is left:
-/// for whoever revokes it. `mount` is the cubbyhole's part of the storage, `token` the name under
-/// which the token is stored.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub fn destroy(mount: &mut Scope<'_>, token: &str, records_max: usize) -> Result<bool, Error> {
-    let mut deleted = 0;
-    let mut open = vec![format!("{token}/")];
-    while let Some(directory) = open.pop() {
-        for name in mount.list(&directory)? {
-            let path = format!("{directory}{name}");
-            if name.ends_with('/') {
-                open.push(path);
-            } else if deleted == records_max {
-                return Ok(false);
-            } else {
-                mount.delete(&path)?;
-                deleted += 1;
-            }
-        }
-    }
-    Ok(true)
 }
 
 async fn exists(call: &mut Call<'_>, input: AnyParams) -> Result<bool, Error> {

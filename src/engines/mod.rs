@@ -2,6 +2,7 @@
 
 pub mod cubbyhole;
 pub mod kv;
+pub mod transit;
 
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
         "cubbyhole" => cubbyhole::engine()?,
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
+        "transit" => transit::engine()?,
         _ => return Ok(None),
     };
     Ok(Some(engine.mount(()).into()))
 }
 
 /// The kinds that can be mounted, sorted. A cubbyhole is built in.
-pub const KINDS: &[&str] = &["kv"];
+pub const KINDS: &[&str] = &["kv", "transit"];

@@ -27,8 +27,8 @@ pub use body::Upload;
 pub use cors::{Cors, CorsPolicy};
 pub use listener::{BoundAddress, Listener, StartError};
 pub use settings::{
-    Address, ClientCertificates, ForwardedFor, JsonLimits, ListenerSettings, ProxyProtocol,
-    ResponseHeaders, SettingsError, TlsSettings, TlsVersion, UnixSettings,
+    Address, ClientCertificates, ForwardedFor, JsonLimits, ListenerSettings, MetricsAccess,
+    ProxyProtocol, ResponseHeaders, SettingsError, TlsSettings, TlsVersion, UnixSettings,
 };
 pub use status::status_of;
 pub use tls::{Tls, TlsError};
@@ -52,6 +52,11 @@ pub trait Handler: Send + Sync {
     /// `upload` is there for [`BodyRule::Streamed`] and for bodies that are no parameters by their
     /// content type.
     fn handle(&self, request: Request, upload: Option<Upload>) -> BoxFuture<'static, Answer>;
+
+    /// A request for `sys/metrics` on a listener that shows them to everyone.
+    fn metrics(&self, request: Request) -> BoxFuture<'static, Answer> {
+        self.handle(request, None)
+    }
 }
 
 /// How a request's body is read.

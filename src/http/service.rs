@@ -16,7 +16,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::body::{self, BodyLimits, Budget, Share, Upload};
 use super::cors::Verdict;
@@ -26,8 +26,8 @@ use super::forwarded;
 use super::path::{self, Printable, Route};
 use super::status::Refusal;
 use super::timeouts::InFlight;
-use super::{Answer, BodyRule, Download, Handler, ListenerSettings, Tls};
-use crate::request::{self, Error};
+use super::{Answer, BodyRule, Download, Handler, ListenerSettings, MetricsAccess, Tls};
+use crate::request::{self, Error, Operation};
 use crate::rng::Rng;
 
 /// What all connections of a listener share.
@@ -81,6 +81,7 @@ impl Service {
             is_http2: request.version() == Version::HTTP_2,
         };
         let (parts, body) = request.into_parts();
+        let begun = Instant::now();
         let echoed = parts.headers.get(&NAMESPACE).cloned();
         let verdict = self.settings.cors.judge(&parts);
         let (answered, cross) = match verdict {
@@ -95,6 +96,7 @@ impl Service {
         if let Some(namespace) = echoed {
             encoded.headers.insert(NAMESPACE, namespace);
         }
+        count(encoded.status, begun.elapsed());
         Ok(self.response(encoded, download, form, in_flight))
     }
 
@@ -118,6 +120,7 @@ impl Service {
             Route::Robots => return Ok((encode::text(ROBOTS), None)),
             Route::Unknown => return Err(Refusal::new(404, [])),
         };
+        self.check_metrics(&path)?;
         let origin = match &self.settings.forwarded_for {
             Some(rule) => forwarded::origin(rule, &parts.headers, origin)?,
             None => origin,
@@ -137,6 +140,16 @@ impl Service {
         let (request, upload, share) = self.read(head, rule, body).await?;
         let deadline = self.settings.request_deadline.filter(|_| rule == BodyRule::Parameters);
         Ok(self.run(request, upload, deadline, (permit, share)).await)
+    }
+
+    fn check_metrics(&self, path: &str) -> Result<(), Refusal> {
+        match self.settings.metrics {
+            MetricsAccess::Closed if path == METRICS => Err(Error::Denied.into()),
+            MetricsAccess::Only | MetricsAccess::OnlyWithToken if path != METRICS => {
+                Err(Refusal::text(404, "this listener serves /v1/sys/metrics only"))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn read(
@@ -180,11 +193,18 @@ impl Service {
             operation: request.operation,
             path: request.path.clone(),
         };
+        let is_open = request.path == METRICS
+            && matches!(request.operation, Operation::Read | Operation::Header)
+            && matches!(self.settings.metrics, MetricsAccess::Open | MetricsAccess::Only);
         let handler = Arc::clone(&self.handler);
         let alive = self.alive.clone();
         #[expect(clippy::disallowed_methods, reason = "ends by itself; shutdown waits for `alive`")]
         let mut task = tokio::spawn(async move {
-            let answer = handler.handle(request, upload).await;
+            let answer = if is_open {
+                handler.metrics(request).await
+            } else {
+                handler.handle(request, upload).await
+            };
             drop((held, alive));
             answer
         });
@@ -254,6 +274,12 @@ struct Form {
     is_http2: bool,
 }
 
+/// Statuses are few, so that labels are.
+fn count(status: StatusCode, time: Duration) {
+    metrics::counter!("http.requests", "status" => status.as_str().to_owned()).increment(1);
+    metrics::histogram!("http.request.duration_seconds").record(time);
+}
+
 /// Its outcome is unknown: the handler runs on, and only its client is told.
 fn late(asked: &Asked) -> Encoded {
     // Not the path: names are as secret as what they name.
@@ -262,5 +288,7 @@ fn late(asked: &Asked) -> Encoded {
         "the request did not finish within `max_request_duration`: context deadline exceeded";
     encode::refusal(&Refusal::from(&Error::Unavailable(text.to_owned())))
 }
+
+const METRICS: &str = "sys/metrics";
 
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";

@@ -45,6 +45,7 @@ pub struct ListenerSettings {
     pub cors: Arc<Cors>,
     /// `proxy_protocol_*`.
     pub proxy_protocol: Option<ProxyProtocol>,
+    pub metrics: MetricsAccess,
 }
 
 impl ListenerSettings {
@@ -67,8 +68,25 @@ impl ListenerSettings {
             forwarded_for: None,
             cors: Arc::default(),
             proxy_protocol: None,
+            metrics: MetricsAccess::default(),
         }
     }
+}
+
+/// `telemetry` of a listener: who sees `sys/metrics` there.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MetricsAccess {
+    /// Whoever has a token that may.
+    #[default]
+    Token,
+    /// `unauthenticated_metrics_access`: everyone, sealed or not.
+    Open,
+    /// `disallow_metrics`: nobody.
+    Closed,
+    /// `metrics_only`: everyone, and nothing else is served.
+    Only,
+    /// `metrics_only` without `unauthenticated_metrics_access`.
+    OnlyWithToken,
 }
 
 #[derive(Clone, Debug)]

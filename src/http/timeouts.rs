@@ -51,6 +51,7 @@ impl Activity {
         let mut state = self.state();
         state.in_flight += 1;
         state.head_since = None;
+        metrics::gauge!("core.in_flight_requests").increment(1.0);
         InFlight(Arc::clone(self))
     }
 
@@ -94,6 +95,7 @@ pub(super) struct InFlight(Arc<Activity>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        metrics::gauge!("core.in_flight_requests").decrement(1.0);
         let mut state = self.0.state();
         state.in_flight = state.in_flight.saturating_sub(1);
         state.idle_since = Instant::now();

@@ -4,6 +4,7 @@ mod authorize;
 mod lease;
 mod locks;
 mod outside;
+mod measured;
 mod queue;
 mod revocation;
 
@@ -28,8 +29,10 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use measured::Measured;
 use outside::{Acted, Intention};
 use queue::Queues;
+use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
 pub struct Pipeline {
@@ -44,6 +47,7 @@ pub struct Pipeline {
     pub leases: Leases,
     value_bytes_max: usize,
     acls: AclCache,
+    measured: Measured,
     queues: Queues,
 }
 
@@ -82,6 +86,7 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    is_login: bool,
     audited: bool,
     /// The request is the last use of its token.
     spends_last: bool,
@@ -92,9 +97,20 @@ struct Known {
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
-        let (acls, queues) = (AclCache::default(), Queues::default());
-        let leases = Leases::default();
-        Self { audit, barrier, clock, log, rng, router, ttl, leases, value_bytes_max, acls, queues }
+        Self {
+            audit,
+            barrier,
+            clock,
+            log,
+            rng,
+            router,
+            ttl,
+            leases: Leases::default(),
+            value_bytes_max,
+            acls: AclCache::default(),
+            measured: Measured::default(),
+            queues: Queues::default(),
+        }
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -116,13 +132,15 @@ impl Pipeline {
     }
 
     async fn answer(&self, request: &Request, asked: Asked) -> Result<Reply, Error> {
+        let begun = Instant::now();
         let mut known = Known { operation: request.operation, ..Known::default() };
-        let deadline = tokio::time::Instant::now() + REQUEST_TIME_MAX;
+        let deadline = begun + REQUEST_TIME_MAX;
         let mut place = None;
         let outcome = loop {
             match self.attempt(request, asked, &mut known).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
+                    self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
                     match self.queues.join(contested, deadline).await {
@@ -138,6 +156,7 @@ impl Pipeline {
             Ok(reply) => self.finish(reply, deadline).await,
             Err(error) => Err(error),
         };
+        self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
@@ -192,7 +211,10 @@ impl Pipeline {
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
+        let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;
+        self.measured.check(begun.elapsed());
         let Verdict { mut refusal, spent } = verdict;
         known.spends_last = spent == Spent::Last;
         if !known.audited {
@@ -328,6 +350,7 @@ impl Pipeline {
         let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
         auth.client_token = token.expose().clone();
         auth.accessor = entry.accessor;
+        self.measured.token(&mount.kind);
         Ok(granted.warning)
     }
 
@@ -395,7 +418,10 @@ impl Pipeline {
         };
         let id = Bytes::copy_from_slice(request.id.as_bytes());
         let entry = self.barrier.seal(batch, id, 0)?;
-        match self.log.propose(entry).await.map_err(log_error)? {
+        let begun = Instant::now();
+        let applied = self.log.propose(entry).await;
+        self.measured.commit(begun.elapsed());
+        match applied.map_err(log_error)? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),
@@ -421,7 +447,11 @@ impl Pipeline {
             mount: known.mount.as_deref(),
             side,
         };
-        self.audit.write(&record).await
+        let begun = Instant::now();
+        let is_request = matches!(record.side, Side::Request(_));
+        let outcome = self.audit.write(&record).await;
+        self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
+        outcome
     }
 }
 

@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::{Ciphertext, Revision, StoredDirectory, StoredKey};
@@ -57,6 +59,21 @@ impl SystemKey {
     }
 }
 
+/// Which of a directory's records are wanted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Only those whose stored key is greater.
+    pub after: Option<StoredKey>,
+    pub records_max: usize,
+}
+
+impl Part {
+    pub const ALL: Self = Self { after: None, records_max: usize::MAX };
+}
+
+/// What [`View::list`] shows each record to.
+pub type VisitRecord<'a> = dyn FnMut(StoredKey, Record) -> ControlFlow<()> + 'a;
+
 /// The replicated state, as far as this node has applied it. Every call sees the newest: a caller
 /// that needs one point notes revisions and checks them again.
 pub trait View: Send + Sync {
@@ -64,15 +81,18 @@ pub trait View: Send + Sync {
     /// Where the store cannot be read.
     fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError>;
 
-    /// All records of a directory at one point, in the order of their stored keys, and the
-    /// directory itself.
+    /// Shows records of a directory at one point, in the order of their stored keys, until
+    /// `visit` breaks; returns the directory itself. One record is held at a time, where the
+    /// store is on disk.
     ///
     /// # Errors
     /// Where the store cannot be read.
     fn list(
         &self,
         directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError>;
+        part: Part,
+        visit: &mut VisitRecord<'_>,
+    ) -> Result<Directory, ViewError>;
 
     /// [`Directory::ABSENT`] where it holds no record.
     ///

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use super::replicated::Replicated;
 use crate::cluster::{ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
-use crate::record::View;
+use crate::record::{Leadership, View};
 use crate::request::Error;
 use crate::secret::Secret;
 
@@ -21,6 +21,9 @@ pub trait Consensus: Send + Sync {
 
     /// Changes with each election.
     fn roles(&self) -> watch::Receiver<Role>;
+
+    /// This node's own, while it leads: another one each time that it begins to.
+    fn leadership(&self) -> Option<Leadership>;
 
     fn progress(&self) -> Option<Progress>;
 
@@ -50,8 +53,9 @@ pub trait Consensus: Send + Sync {
     /// [`Error::Unavailable`] where no other node can take it.
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// A sealed node does not stand for leadership.
-    fn set_unsealed(&self, unsealed: bool);
+    /// To be called after the barrier was opened or closed: a sealed node does not stand for
+    /// leadership, and forwards nothing.
+    fn follow_seal(&self);
 
     /// The node among others, where it is one.
     fn replicated(&self) -> Option<&Replicated> {
@@ -133,6 +137,10 @@ impl Consensus for Alone {
         self.role.subscribe()
     }
 
+    fn leadership(&self) -> Option<Leadership> {
+        Some(Leadership { term: 1, node: 1 })
+    }
+
     fn progress(&self) -> Option<Progress> {
         None
     }
@@ -161,7 +169,7 @@ impl Consensus for Alone {
         Box::pin(async { Err(Error::Unavailable("there is no other node to hand over to".into())) })
     }
 
-    fn set_unsealed(&self, _: bool) {}
+    fn follow_seal(&self) {}
 
     fn storage_type(&self) -> &'static str {
         "inmem"

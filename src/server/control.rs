@@ -16,15 +16,16 @@ use crate::log::{BoxFuture, LogError, ReplicatedLog};
 use crate::mount::ROOT_NAMESPACE;
 use crate::proto::system as wire;
 use crate::record::{Applied, SystemKey};
-use crate::request::Error;
+use crate::request::{Error, Reply};
 use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
     Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
-    LeaderStatus, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
+    LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, SealStatus, ShareText, Unseal,
     write_first_records,
 };
+use crate::telemetry::Telemetry;
 
 /// How a node is known to others.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub struct Control {
     log: Arc<dyn ReplicatedLog>,
     identity: Identity,
     rng: Arc<dyn Rng>,
+    pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
     shares: std::sync::Mutex<seal::Unseal>,
     /// A cluster that this node has asked to join.
@@ -73,6 +75,7 @@ impl Control {
         consensus: Arc<dyn Consensus>,
         identity: Identity,
         rng: Arc<dyn Rng>,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         let log = consensus.clone().log();
         Self {
@@ -82,6 +85,7 @@ impl Control {
             log,
             identity,
             rng,
+            telemetry,
             shares: std::sync::Mutex::default(),
             pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
@@ -157,6 +161,9 @@ impl Control {
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
             Applied::Fenced => return Err(Error::NotActive),
         }
+        if let Some(node) = self.consensus.replicated() {
+            node.note_founded().await;
+        }
         let text = |share: &Share| ShareText { hex: share.hex(), base64: share.base64() };
         let shares = made.shares.iter().map(text);
         Ok(InitReply { shares: shares.collect(), root_token })
@@ -202,6 +209,16 @@ impl Control {
         record.map(|(_, bytes)| decode(bytes)).transpose()
     }
 
+    /// Also where this node's log, which says so, is still being read or on its way.
+    fn is_initialised(&self) -> Result<bool, Error> {
+        let is_known = self.cluster()?.is_some() || self.belongs_to_cluster();
+        Ok(is_known || self.shares_so_far().2.is_some())
+    }
+
+    fn belongs_to_cluster(&self) -> bool {
+        self.consensus.replicated().is_some_and(Replicated::belongs_to_cluster)
+    }
+
     /// Whether this node was taken out of its cluster.
     pub fn is_removed(&self) -> bool {
         self.consensus.replicated().is_some_and(Replicated::is_removed)
@@ -214,6 +231,13 @@ impl Control {
         let share = parse_share(share)?;
         match (self.seal_configuration()?, self.keyring_record()?) {
             (Some(configuration), Some(record)) => {
+                if let Some(keyring) = self.add_share(share, &configuration, &record)? {
+                    self.open(Arc::new(keyring));
+                }
+                Ok(())
+            }
+            _ if self.belongs_to_cluster() => {
+                let (configuration, record) = self.records_arrive().await?;
                 if let Some(keyring) = self.add_share(share, &configuration, &record)? {
                     self.open(Arc::new(keyring));
                 }
@@ -238,7 +262,7 @@ impl Control {
 
     pub(super) fn open(&self, keyring: Arc<Keyring>) {
         self.barrier.open(keyring);
-        self.consensus.set_unsealed(true);
+        self.consensus.follow_seal();
         tracing::info!("unsealed");
     }
 
@@ -255,7 +279,7 @@ impl Control {
     }
 
     /// Shares so far, and the nonce: of this node's own cluster, or of the one it is to join.
-    fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
+    pub(super) fn shares_so_far(&self) -> (usize, String, Option<SealConfiguration>) {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pending) = pending.as_ref() {
             let collector = &pending.collector;
@@ -281,11 +305,12 @@ impl Control {
     fn status(&self) -> Result<SealStatus, Error> {
         let (progress, nonce, pending) = self.shares_so_far();
         let configuration = self.seal_configuration()?.or(pending);
+        let initialized = configuration.is_some() || self.belongs_to_cluster();
         let sealed = self.barrier.is_sealed();
         let cluster = self.cluster()?.filter(|_| !sealed);
         Ok(SealStatus {
             kind: SEAL_TYPE.into(),
-            initialized: configuration.is_some(),
+            initialized,
             sealed,
             t: configuration.as_ref().map_or(0, SealConfiguration::threshold),
             n: configuration.as_ref().map_or(0, SealConfiguration::shares),
@@ -306,7 +331,7 @@ impl Control {
     /// Drops the keys, whatever came of the hand-over.
     pub(super) fn close(&self) {
         self.barrier.close();
-        self.consensus.set_unsealed(false);
+        self.consensus.follow_seal();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
         tracing::info!("sealed");
     }
@@ -318,7 +343,7 @@ impl NodeControl for Control {
     }
 
     fn is_initialized(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        Box::pin(async { Ok(self.cluster()?.is_some() || self.shares_so_far().2.is_some()) })
+        Box::pin(async { self.is_initialised() })
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<SealStatus, Error>> {
@@ -352,10 +377,9 @@ impl NodeControl for Control {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Error>> {
         Box::pin(async {
-            let cluster = self.cluster()?;
             let sealed = self.barrier.is_sealed();
-            let initialized = cluster.is_some() || self.shares_so_far().2.is_some();
-            let known = cluster.filter(|_| !sealed);
+            let initialized = self.is_initialised()?;
+            let known = self.cluster()?.filter(|_| !sealed);
             let mode = if sealed { "unknown" } else { "disabled" };
             Ok(Health {
                 initialized,
@@ -495,6 +519,10 @@ impl NodeControl for Control {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>> {
         Box::pin(self.take_answer(answer, authority_key))
+    }
+
+    fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error> {
+        self.shown_metrics(format)
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -18,6 +18,7 @@ use crate::request::{Error, Operation, Request};
 use crate::rng::{Rng, SystemRng};
 use crate::secret::Secret;
 use crate::sys::{Init, NodeControl as _, Unseal};
+use crate::telemetry::{self, Telemetry};
 
 /// What a development server is asked to be.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
     let doors = Doors::bind(vec![listener], &rng).await?;
     let address = doors.address().unwrap_or(dev.listen);
     let address = format!("{scheme}://{address}");
+    let telemetry = Telemetry::new(telemetry::Settings::default())?;
+    telemetry.install();
     let identity = Identity {
         api_address: address.clone(),
         cluster_address: String::new(),
@@ -62,6 +65,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         consensus: Arc::new(Alone::default()),
         identity,
         rng: rng.clone(),
+        telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };

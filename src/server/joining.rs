@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::admission::{admitted_mac, answer_mac, context};
 use super::control::Control;
 use super::removal::REMOVED;
-use super::replicated::Replicated;
 use crate::client::{Address, Client, Config, Request, Tls};
 use crate::crypto::equal;
 use crate::request::Error;
@@ -189,25 +188,41 @@ impl Control {
     /// shares are forgotten and can be typed again.
     async fn open_when_arrived(&self, shares: &[Share]) -> Result<(), Error> {
         let node = self.consensus.replicated().ok_or(Error::NotActive)?;
-        let arrived = tokio::time::timeout(ARRIVAL_TIME, self.keyring_arrives(node)).await;
-        let Ok(record) = arrived else {
-            tracing::warn!("the log has not arrived yet: unseal this node once it has");
-            return Ok(());
+        let (_, record) = match self.records_arrive().await {
+            Ok(records) => records,
+            Err(Error::Unavailable(_)) => {
+                tracing::warn!("the log has not arrived yet: unseal this node once it has");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
-        let keyring = seal::try_open(&record?, shares).map_err(Error::internal)?;
+        let keyring = seal::try_open(&record, shares).map_err(Error::internal)?;
         self.open(Arc::new(keyring));
+        node.checkpoint().await;
         Ok(())
     }
 
-    async fn keyring_arrives(&self, node: &Replicated) -> Result<KeyringRecord, Error> {
+    /// Waits for what shares are checked by, which comes with the log: from the leader, or from
+    /// this node's own disk.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it takes long.
+    pub(super) async fn records_arrive(&self) -> Result<(SealConfiguration, KeyringRecord), Error> {
+        let node = self.consensus.replicated().ok_or(Error::NotActive)?;
         let mut applied = node.raft().applied();
-        loop {
-            applied.mark_unchanged();
-            if let Some(record) = self.keyring_record()? {
-                return Ok(record);
+        let arriving = async {
+            loop {
+                applied.mark_unchanged();
+                if let (Some(configuration), Some(record)) =
+                    (self.seal_configuration()?, self.keyring_record()?)
+                {
+                    return Ok((configuration, record));
+                }
+                applied.changed().await.map_err(Error::internal)?;
             }
-            applied.changed().await.map_err(Error::internal)?;
-        }
+        };
+        let arrived = tokio::time::timeout(ARRIVAL_TIME, arriving).await;
+        arrived.unwrap_or_else(|_| Err(Error::Unavailable(NOT_ARRIVED.into())))
     }
 }
 
@@ -248,6 +263,9 @@ pub(super) fn parse_share(share: &Secret<String>) -> Result<Share, Error> {
 const ANSWER_TIME: Duration = Duration::from_secs(15);
 
 const ARRIVAL_TIME: Duration = Duration::from_secs(15);
+
+const NOT_ARRIVED: &str = "this node belongs to a cluster, whose log has not arrived here yet: \
+                           try again once a node leads that this one can reach";
 
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 

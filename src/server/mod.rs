@@ -5,7 +5,9 @@ mod certificates;
 mod consensus;
 mod control;
 mod dev;
+mod founding;
 mod joining;
+mod metrics;
 mod observer;
 mod removal;
 mod renewal;
@@ -15,6 +17,7 @@ mod running;
 mod service;
 mod settings;
 mod signals;
+mod standing;
 mod start;
 mod tasks;
 mod tokens;
@@ -51,6 +54,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::rng::Rng;
 use crate::router::Router;
 use crate::sys;
+use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
@@ -60,6 +64,7 @@ pub struct Parts {
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
     pub rng: Arc<dyn Rng>,
+    pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
@@ -76,13 +81,15 @@ impl Node {
     /// # Errors
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
-        let Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max } = parts;
+        let Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max } =
+            parts;
         let control = Arc::new(Control::new(
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
             rng.clone(),
+            telemetry,
         ));
         let system: Arc<dyn Mount> = sys::engine()?.mount(control.clone() as sys::Node).into();
         let for_router = system.clone();
@@ -99,6 +106,7 @@ impl Node {
             value_bytes_max,
         }));
         let service = Arc::new(Service::new(control.clone(), pipeline.clone()));
+        metrics::register(&control, &service);
         Ok(Self { control, pipeline, service })
     }
 }

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use super::admission::decode_ids;
 use super::replicated::StartError;
+use super::standing::Standing;
 use crate::barrier::{Barrier, Keyring};
-use crate::cluster::Cluster;
 use crate::raft::{ApplyObserver, RaftLog};
 use crate::record::{Applied, SealedBatch, SystemKey, View};
 use crate::seal::KeyringRecord;
@@ -19,8 +19,9 @@ use crate::seal::KeyringRecord;
 /// Follows keyrings, and cuts the connections of nodes that were removed.
 pub(super) struct Observer {
     barrier: Arc<Barrier>,
-    cluster: Arc<Cluster>,
     view: Arc<dyn View>,
+    /// Ends all connections with a node.
+    cut: Box<dyn Fn(u64) + Send + Sync>,
     /// Set when this node has sealed itself.
     alarm: watch::Sender<bool>,
 }
@@ -28,11 +29,11 @@ pub(super) struct Observer {
 impl Observer {
     pub(super) fn new(
         barrier: Arc<Barrier>,
-        cluster: Arc<Cluster>,
         view: Arc<dyn View>,
+        cut: impl Fn(u64) + Send + Sync + 'static,
         alarm: watch::Sender<bool>,
     ) -> Self {
-        Self { barrier, cluster, view, alarm }
+        Self { barrier, view, cut: Box::new(cut), alarm }
     }
 
     /// Takes over a keyring that was just applied, as far as the present one leads to it; else
@@ -54,7 +55,7 @@ impl Observer {
 
     fn cut_off(&self, removed: &Bytes) {
         for id in decode_ids(removed) {
-            self.cluster.close_node(id);
+            (self.cut)(id);
         }
     }
 }
@@ -112,20 +113,18 @@ impl ApplyObserver for Observer {
 /// leads no longer than it must.
 pub(super) fn heed(
     raft: &Arc<RaftLog>,
-    cluster: &Arc<Cluster>,
+    standing: Arc<Standing>,
     mut alarmed: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
-    let (raft, cluster) = (Arc::downgrade(raft), cluster.clone());
     drop(runtime.spawn(async move {
         while alarmed.changed().await.is_ok() {
-            let Some(raft) = raft.upgrade() else {
-                return;
-            };
             // A sealed leader hands over by itself as soon as another node can lead.
-            raft.set_candidate(false);
-            cluster.close_forwarding();
+            standing.follow();
         }
     }));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! A node among others: its files, its raft, its connections.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
@@ -8,24 +7,25 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
+use super::founding::Marks;
 use super::observer::{Observer, heed};
 use super::plain;
+use super::standing::Standing;
 use crate::barrier::{Barrier, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
-    self, Admits, Authority, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity,
-    NodeName, Outcome, RemovedNodes, Services, UnsealedProof,
+    self, Admits, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity, Outcome,
+    RemovedNodes, Services, UnsealedProof,
 };
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
 use crate::raft::{DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLog, StateStore};
-use crate::record::{SystemKey, View};
+use crate::record::{Leadership, SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::store::{self, Disk, DiskSpace, LogOptions, SegmentLog, StateOptions, Vfs};
@@ -55,18 +55,16 @@ pub struct Replication {
 pub(super) type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 pub struct Replicated {
-    raft: Arc<RaftLog>,
-    cluster: Arc<Cluster>,
-    state: Arc<dyn StateStore>,
-    info: NodeInfo,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
-    role: watch::Receiver<Role>,
+    pub(super) raft: Arc<RaftLog>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) state: Arc<dyn StateStore>,
+    pub(super) info: NodeInfo,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rng: Arc<dyn Rng>,
+    pub(super) role: watch::Receiver<Role>,
     stop: watch::Sender<bool>,
-    /// Whether this node was taken out of its cluster.
-    removed: watch::Sender<bool>,
-    /// Says so to the next process, too.
-    removed_file: PathBuf,
+    standing: Arc<Standing>,
+    pub(super) marks: Marks,
 }
 
 impl Replicated {
@@ -105,8 +103,11 @@ impl Replicated {
             state: state.clone(),
             observer: Arc::new(Observer::new(
                 barrier.clone(),
-                cluster.clone(),
                 state.view(),
+                {
+                    let cluster = cluster.clone();
+                    move |removed| cluster.close_node(removed)
+                },
                 alarm,
             )),
             peers: cluster.peers(),
@@ -124,22 +125,22 @@ impl Replicated {
         serve(&raft, &cluster, handlers, listener, stopped)?;
         let role = follow_role(&raft)?;
         watch_disk(&raft, log, on_disk, path.clone())?;
-        heed(&raft, &cluster, alarmed)?;
+        let marks = Marks::open(&path.join("node"));
+        let standing = Arc::new(Standing::new(barrier.clone(), {
+            let (raft, cluster) = (Arc::downgrade(&raft), cluster.clone());
+            let removed = marks.removed();
+            move |unsealed| {
+                if let Some(raft) = raft.upgrade() {
+                    raft.set_candidate(unsealed && !*removed.borrow());
+                }
+                if !unsealed {
+                    cluster.close_forwarding();
+                }
+            }
+        }));
+        heed(&raft, standing.clone(), alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        let removed_file = path.join("node").join(REMOVED_FILE);
-        let removed = watch::Sender::new(removed_file.exists());
-        Ok(Arc::new(Self {
-            raft,
-            cluster,
-            state,
-            info,
-            clock,
-            rng,
-            role,
-            stop,
-            removed,
-            removed_file,
-        }))
+        Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
     }
 
     /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
@@ -153,6 +154,11 @@ impl Replicated {
         let disk: Arc<dyn Vfs> = Arc::new(Disk);
         disk.create_folder(path).map_err(|error| in_folder(path, &error))?;
         Ok(node_name("", &Identity::open(&folder(&disk, path, "node")?, rng)?))
+    }
+
+    /// Of this node's own files.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.removed_file.parent()
     }
 
     pub fn info(&self) -> &NodeInfo {
@@ -169,7 +175,7 @@ impl Replicated {
 
     /// Whether this node was taken out of its cluster, and knows it.
     pub fn is_removed(&self) -> bool {
-        *self.removed.borrow()
+        *self.marks.removed().borrow()
     }
 
     /// Whether the cluster's own list, as far as it has come here, has this node on it.
@@ -189,66 +195,6 @@ impl Replicated {
         let yes = answers.into_iter().filter(|removed| *removed).count();
         others > 0 && yes > others / 2
     }
-
-    /// Durably, before anyone is told.
-    pub(super) fn note_own_removal(&self) -> std::io::Result<()> {
-        let file = std::fs::File::create(&self.removed_file)?;
-        file.sync_all()?;
-        if let Some(folder) = self.removed_file.parent() {
-            std::fs::File::open(folder)?.sync_all()?;
-        }
-        self.removed.send_replace(true);
-        Ok(())
-    }
-
-    /// May be repeated after it was broken off: what a log from then says comes first.
-    async fn found(&self, cluster_id: &str) -> Result<Founded, Error> {
-        let identity = self.cluster.identity();
-        if !self.raft.is_initialized().await.map_err(Error::internal)? {
-            if identity.issued().is_some() {
-                return Err(Error::bad_request(
-                    "this node has joined a cluster, whose log has not arrived yet: unseal it \
-                     instead",
-                ));
-            }
-            let alone = BTreeMap::from([(identity.id(), self.info.clone())]);
-            self.raft.initialize(alone).await.map_err(Error::internal)?;
-        }
-        self.lead().await?;
-        let point = self.raft.begin().await.map_err(Error::internal)?;
-        if point.view.system(SystemKey::Cluster).map_err(Error::internal)?.is_some() {
-            return Err(Error::bad_request("Vault is already initialized"));
-        }
-        let now = self.clock.now();
-        let authority =
-            Authority::generate(cluster_id, now, self.rng.as_ref()).map_err(Error::internal)?;
-        let name = NodeName { cluster: cluster_id.to_owned(), node: identity.id() };
-        let request = identity.request().map_err(Error::internal)?;
-        let certificate =
-            authority.issue(&request, &name, now, self.rng.as_ref()).map_err(Error::internal)?;
-        self.cluster
-            .found(certificate, std::slice::from_ref(authority.certificate()))
-            .map_err(Error::internal)?;
-        Ok(Founded {
-            certificates: Bytes::from(authority.certificate_pem()),
-            authority_key: authority.key_pem(),
-        })
-    }
-
-    /// Waits until this node, which is alone, leads: sealed nodes do not stand by themselves.
-    async fn lead(&self) -> Result<(), Error> {
-        let mut roles = self.role.clone();
-        for _ in 0..ELECTIONS_MAX {
-            if *roles.borrow_and_update() == Role::Active {
-                return Ok(());
-            }
-            self.raft.elect().await.map_err(Error::internal)?;
-            let timeout = ELECTION_WAIT;
-            // Either it leads, or it is asked again.
-            drop(tokio::time::timeout(timeout, roles.wait_for(|role| *role == Role::Active)).await);
-        }
-        Err(Error::Unavailable("this node could not be elected: try again".into()))
-    }
 }
 
 impl Consensus for Replicated {
@@ -266,6 +212,12 @@ impl Consensus for Replicated {
 
     fn roles(&self) -> watch::Receiver<Role> {
         self.role.clone()
+    }
+
+    fn leadership(&self) -> Option<Leadership> {
+        let leader = self.raft.leader();
+        let own = leader.borrow().as_ref().filter(|leader| leader.id == self.raft.id())?.leadership;
+        Some(own)
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -306,11 +258,8 @@ impl Consensus for Replicated {
         })
     }
 
-    fn set_unsealed(&self, unsealed: bool) {
-        self.raft.set_candidate(unsealed && !self.is_removed());
-        if !unsealed {
-            self.cluster.close_forwarding();
-        }
+    fn follow_seal(&self) {
+        self.standing.follow();
     }
 
     fn storage_type(&self) -> &'static str {
@@ -566,13 +515,5 @@ impl RemovedNodes for Removed {
     }
 }
 
-/// Of this node alone: each lasts a few milliseconds.
-const ELECTIONS_MAX: usize = 50;
-
-/// In the folder `node`.
-const REMOVED_FILE: &str = "removed";
-
 /// How often free disk space is looked at.
 const DISK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
-
-const ELECTION_WAIT: std::time::Duration = std::time::Duration::from_millis(200);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
+use super::metrics::{register_listener, watch_leadership};
 use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
@@ -69,6 +70,12 @@ impl Running {
         let tls = listeners.iter().filter_map(|listener| {
             listener.tls().map(|tls| (listener.address().clone(), tls.clone()))
         });
+        for listener in &listeners {
+            if let Some(tls) = listener.tls() {
+                register_listener(&node.control, listener.address(), tls);
+            }
+        }
+        tasks.spawn("leadership", watch_leadership(node.control.clone()));
         tasks.spawn("certificates", CertificateWatch::new(tls).run());
         tasks.spawn("renewal", renew_certificate(node.service.clone()));
         tasks.spawn("removal", watch_removal(node.control.clone()));

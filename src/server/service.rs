@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use metrics::{counter, histogram};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::consensus::{Leader, Role};
 use super::control::Control;
+use super::metrics::milliseconds;
 use super::removal::REMOVED;
 use crate::cluster::{
     Admission, Admits, Application, ForwardError, ForwardHandler, Forwarded, JoinRefusal, Origin,
@@ -63,6 +65,19 @@ impl Service {
         }
         let verdict = local.filter(|_| needs == Some(Needs::Verdict));
         self.held(request, verdict.as_ref()).await.into()
+    }
+
+    /// Of `sys/metrics`, for everyone, sealed or not.
+    pub async fn open_metrics(&self, request: Request) -> Answer {
+        match self.pipeline.router.system(&request.path) {
+            Some(target) => self.pipeline.local(&request, &target).await.into(),
+            None => Err(Error::UnsupportedPath).into(),
+        }
+    }
+
+    /// Requests that wait for an active node now.
+    pub fn held_now(&self) -> usize {
+        HELD_MAX.saturating_sub(self.held.available_permits())
     }
 
     /// # Errors
@@ -134,10 +149,15 @@ impl Service {
             drop(roles.wait_for(replaced).await);
             tokio::time::sleep(GONE_GRACE).await;
         };
+        let begun = Instant::now();
         let answered = tokio::select! {
             answered = sent => answered,
             () = gone => Err(ForwardError::Unknown("its leader was replaced".into())),
         };
+        histogram!("ha.rpc.client.forward").record(milliseconds(begun.elapsed()));
+        if answered.is_err() {
+            counter!("ha.rpc.client.forward.errors").increment(1);
+        }
         let request = forwarded.request;
         match answered {
             Ok(Outcome::Answered(outcome)) => match (outcome, verdict) {
@@ -237,6 +257,16 @@ impl Handler for Entrance {
         Box::pin(async move {
             match service {
                 Some(service) => service.answer(request).await,
+                None => Err(Error::Unavailable("the node is starting".into())).into(),
+            }
+        })
+    }
+
+    fn metrics(&self, request: Request) -> BoxFuture<'static, Answer> {
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            match service {
+                Some(service) => service.open_metrics(request).await,
                 None => Err(Error::Unavailable("the node is starting".into())).into(),
             }
         })

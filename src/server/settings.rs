@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use crate::config::{self, Listener, Settings, TcpListener, UnixListener};
 use crate::http::{
-    Address, ClientCertificates, ForwardedFor, ListenerSettings, ProxyProtocol, ResponseHeaders,
-    SettingsError, TlsSettings, TlsVersion, UnixSettings,
+    Address, ClientCertificates, ForwardedFor, ListenerSettings, MetricsAccess, ProxyProtocol,
+    ResponseHeaders, SettingsError, TlsSettings, TlsVersion, UnixSettings,
 };
 
 /// One listener's settings, as its stanza and the top of the file say.
@@ -61,6 +61,7 @@ fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, Se
     made.response_headers = headers(&tcp.custom_response_headers)?;
     made.forwarded_for = forwarded_for(tcp);
     made.proxy_protocol = proxy_protocol(tcp);
+    made.metrics = metrics(&tcp.telemetry);
     Ok(made)
 }
 
@@ -77,6 +78,17 @@ fn of_unix(unix: &UnixListener, settings: &Settings) -> Result<ListenerSettings,
         limit(unix.max_request_duration.unwrap_or(settings.default_max_request_duration));
     made.response_headers = headers(&unix.custom_response_headers)?;
     Ok(made)
+}
+
+fn metrics(telemetry: &config::ListenerTelemetry) -> MetricsAccess {
+    let open = telemetry.unauthenticated_metrics_access;
+    match (telemetry.disallow_metrics, telemetry.metrics_only) {
+        (true, _) => MetricsAccess::Closed,
+        (false, true) if open => MetricsAccess::Only,
+        (false, true) => MetricsAccess::OnlyWithToken,
+        (false, false) if open => MetricsAccess::Open,
+        (false, false) => MetricsAccess::Token,
+    }
 }
 
 fn connections(max: u32) -> usize {

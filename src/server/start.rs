@@ -20,6 +20,7 @@ use crate::rng::{Rng, SystemRng};
 #[cfg(feature = "sled")]
 use crate::store::StateKind;
 use crate::store::StateOptions;
+use crate::telemetry::{self, Telemetry};
 
 type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,7 +86,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
         Storage::Inmem(_) => VALUE_BYTES_MAX,
     };
-    let parts = Parts { barrier, clock, consensus, identity, rng, ttl, value_bytes_max };
+    let telemetry = telemetry(config)?;
+    let parts = Parts { barrier, clock, consensus, identity, rng, telemetry, ttl, value_bytes_max };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);
@@ -93,6 +95,18 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         running.join_with(file);
     }
     Ok(running)
+}
+
+/// The process counts for the first node that is started in it.
+fn telemetry(config: &Config) -> Result<Arc<Telemetry>, StartError> {
+    let configured = &config.settings.telemetry;
+    let telemetry = Telemetry::new(telemetry::Settings {
+        prefix: configured.metrics_prefix.clone(),
+        retention: configured.prometheus_retention_time,
+        host: configured.enable_hostname_label.then(host_name),
+    })?;
+    telemetry.install();
+    Ok(Arc::new(telemetry))
 }
 
 fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {

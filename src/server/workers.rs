@@ -13,11 +13,16 @@ use crate::sys::{NodeRecord, expiry, jobs};
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut roles = control.consensus.roles();
+    let mut known = None;
     loop {
-        let active = *roles.borrow_and_update() == Role::Active;
-        control.set_active(active);
-        if !active {
+        roles.mark_unchanged();
+        // By its term, not by its role: this node may have ceased to lead and begun again before
+        // anyone looked, and another has written in between.
+        let leadership = control.consensus.leadership();
+        if leadership != known {
             pipeline.forget();
+            control.set_active(leadership.is_some());
+            known = leadership;
         }
         while *roles.borrow() == Role::Active {
             if control.barrier.is_sealed() {
@@ -143,3 +148,6 @@ fn is_of_node(error: &Error) -> bool {
 
 /// How soon a job begins.
 const PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::apply::{Effects, apply};
+use super::state::listed_range;
 use crate::clock::Timestamp;
 use crate::record::{
-    Applied, Directory, Leadership, Record, Revision, SealedBatch, StoredDirectory, StoredKey,
-    SystemKey, View, ViewError,
+    Applied, Directory, Leadership, Part, Record, Revision, SealedBatch, StoredDirectory,
+    StoredKey, SystemKey, View, ViewError, VisitRecord,
 };
 
 /// The whole state in memory, gone with the process: `storage "inmem"`, `-dev`, and tests.
@@ -75,15 +76,17 @@ impl View for MemoryState {
     fn list(
         &self,
         directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
+        part: Part,
+        visit: &mut VisitRecord<'_>,
+    ) -> Result<Directory, ViewError> {
         let tables = self.read();
-        let [mut first, mut last] = [[0; 32], [u8::MAX; 32]];
-        for bound in [&mut first, &mut last] {
-            bound.split_at_mut(16).0.copy_from_slice(&directory.0);
-        }
-        let range = tables.records.range(StoredKey(first)..=StoredKey(last));
         let state = tables.directories.get(directory).copied().unwrap_or(Directory::ABSENT);
-        Ok((state, range.map(|(key, record)| (*key, record.clone())).collect()))
+        let range = tables.records.range(listed_range(directory, &part)).take(part.records_max);
+        // Values are shared, and nobody waits for the visitor.
+        let records: Vec<_> = range.map(|(key, record)| (*key, record.clone())).collect();
+        drop(tables);
+        let _ = records.into_iter().try_for_each(|(key, record)| visit(key, record));
+        Ok(state)
     }
 
     fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {

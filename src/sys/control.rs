@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::log::BoxFuture;
-use crate::request::Error;
+use crate::request::{Error, Reply};
 use crate::secret::Secret;
 
 /// The node, as `sys/` sees it. What is asked here concerns this node alone, needs no storage,
@@ -69,8 +69,21 @@ pub trait NodeControl: Send + Sync {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>>;
 
+    /// What this node has counted, and how it stands.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the format is turned off.
+    fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error>;
+
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// How `sys/metrics` answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MetricsFormat {
+    Json,
+    Prometheus,
 }
 
 /// `sys/init`, once its parameters are read.

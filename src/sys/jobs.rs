@@ -44,7 +44,7 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
             let mut core = txn.scope(CORE);
             match TokenStore::new(&mut core).tidy_leases(after.as_deref())? {
                 Some(after) => {
-                    Job { kind: JobKind::TidyLeases { after: Some(after) } }
+                    Job { kind: JobKind::TidyLeases { after } }
                         .file(name, &mut core)?;
                     false
                 }
@@ -94,7 +94,7 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
     }
     let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
     let directory = prefix.trim_end_matches('/');
-    let is_all = delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)? < STEP_RECORDS_MAX;
+    let is_all = delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all;
     Ok(if is_all { Unmounting::Done } else { Unmounting::More })
 }
 

@@ -6,6 +6,7 @@ pub mod expiry;
 mod first;
 pub mod jobs;
 mod leases;
+mod metrics;
 mod mounts;
 mod node;
 mod policies;
@@ -15,7 +16,8 @@ mod tuning;
 mod ui;
 
 pub use control::{
-    HaNode, Health, Init, InitReply, LeaderStatus, NodeControl, SealStatus, ShareText, Unseal,
+    HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
+    ShareText, Unseal,
 };
 pub use first::{system_entry, write_first_records};
 pub use raft::{
@@ -35,6 +37,7 @@ pub type Node = Arc<dyn NodeControl>;
 pub fn engine() -> Result<Engine<Node>, Overlap> {
     let routes: Vec<Route<Node>> = [
         node::routes(),
+        metrics::routes(),
         mounts::routes(),
         tuning::routes(),
         policies::routes(),

@@ -11,7 +11,7 @@ pub use cache::RecordCache;
 pub use finish::Batch;
 pub use scope::{Page, Scope, check_path};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,11 +36,17 @@ pub trait Snapshot: Send + Sync {
     /// Where the store cannot be read.
     fn revision(&self, key: &Key) -> Result<Revision, Error>;
 
-    /// The names in a directory (with its trailing slash; empty: the top), in no order.
+    /// The first names in a directory (with its trailing slash; empty: the top), in an order
+    /// that only the store knows; those after a name, where one is given.
     ///
     /// # Errors
     /// Where the store cannot be read or a record was tampered with.
-    fn names(&self, directory: &str) -> Result<(Directory, Vec<String>), Error>;
+    fn names(
+        &self,
+        directory: &str,
+        after: Option<&str>,
+        names_max: usize,
+    ) -> Result<(Directory, Vec<String>), Error>;
 
     /// # Errors
     /// Where the store cannot be read.
@@ -245,16 +251,12 @@ impl Txn {
     }
 
     fn names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
-        let (state, mut names) = self.snapshot.names(directory)?;
+        let (state, mut names) = self.snapshot.names(directory, None, usize::MAX)?;
         self.directories.entry(directory.to_owned()).or_insert(state.revision);
-        for (key, write) in self.kept.iter().chain(&self.writes) {
-            if key.directory() != directory {
-                continue;
-            }
-            names.retain(|name| name != key.name());
-            if matches!(write, Write::Put(_)) {
-                names.push(key.name().to_owned());
-            }
+        let own = self.written_in(directory);
+        if !own.is_empty() {
+            names.retain(|name| !own.contains_key(name.as_str()));
+            names.extend(own.iter().filter(|(_, put)| **put).map(|(name, _)| (*name).to_owned()));
         }
         names.sort_unstable();
         Ok(names)
@@ -266,15 +268,32 @@ impl Txn {
         after: Option<&str>,
         names_max: usize,
     ) -> Result<Page, Error> {
-        let mut names = self.peek_names(directory)?;
-        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
-        let is_last = names.len() <= names_max;
+        let own = self.written_in(directory);
+        let deleted = own.values().filter(|put| !**put).count();
+        // One more than can be wanted shows whether it is the last page.
+        let asked = names_max.saturating_add(deleted).saturating_add(1);
+        let (state, mut names) = self.snapshot.names(directory, after, asked)?;
+        let is_all = names.len() < asked;
+        names.retain(|name| own.get(name.as_str()).is_none_or(|put| *put));
+        if is_all {
+            let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            let put = own.iter().filter(|(name, put)| **put && !listed.contains(*name));
+            let put: Vec<String> = put.map(|(name, _)| (*name).to_owned()).collect();
+            names.extend(put);
+        }
+        let is_last = is_all && names.len() <= names_max;
         names.truncate(names_max);
         if is_last {
-            let revision = self.directory_revision(directory)?;
-            self.directories.entry(directory.to_owned()).or_insert(revision);
+            self.directories.entry(directory.to_owned()).or_insert(state.revision);
         }
         Ok(Page { names, is_last })
+    }
+
+    /// The names in a directory that this transaction has written: true for a put.
+    fn written_in(&self, directory: &str) -> BTreeMap<&str, bool> {
+        let writes = self.kept.iter().chain(&self.writes);
+        let writes = writes.filter(|(key, _)| key.directory() == directory);
+        writes.map(|(key, write)| (key.name(), matches!(write, Write::Put(_)))).collect()
     }
 
     fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
@@ -316,7 +335,7 @@ impl Snapshot for NoStorage {
         Err(Error::Sealed)
     }
 
-    fn names(&self, _: &str) -> Result<(Directory, Vec<String>), Error> {
+    fn names(&self, _: &str, _: Option<&str>, _: usize) -> Result<(Directory, Vec<String>), Error> {
         Err(Error::Sealed)
     }
 

@@ -119,9 +119,11 @@ impl<'t> Scope<'t> {
     }
 
     /// Up to `names_max` names of a directory, in an order of the store's own: those after a
-    /// name in that order, where one is given, be it there or not.
+    /// name in that order, where one is given, be it there or not. Costs what it returns, however
+    /// many there are.
     ///
-    /// Only the last page is noted, so that "no more" holds when the transaction commits.
+    /// Only the last page is noted, so that "no more" holds when the transaction commits. What
+    /// the transaction has put itself comes on the last page, maybe for a second time.
     ///
     /// # Errors
     /// As [`Self::get`].

@@ -86,6 +86,8 @@ def normal(value, server, name=""):
         return [normal(inner, server, name) for inner in value]
     if name in NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return "<number>"
+    if name in TEXTS and isinstance(value, str):
+        return "<text>"
     if isinstance(value, str):
         text = value.replace(server.token, "<token>").replace(str(server.port), "<port>")
         for pattern, stands_for in VOLATILE:
@@ -94,12 +96,17 @@ def normal(value, server, name=""):
     return value
 
 
-NUMBERS = ("server_time_utc",)
+TEXTS = ("plaintext", "random_bytes")
+
+NUMBERS = ("server_time_utc", "1", "2")
 
 VOLATILE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
+    (r"^[A-Za-z0-9+/]{43}=$", "<key>"),
     (r"\b([a-z0-9_]+)_[0-9a-f]{8}\b", r"\1_<accessor>"),
+    (r"vault:v(\d+):[A-Za-z0-9+/=_-]+", r"vault:v\1:<sealed>"),
+    (r"-----BEGIN [\s\S]*-----\n?", "<pem>"),
     # Go's decoder and ours tell where they stopped in words of their own.
     (r"failed to (decode|parse) JSON.*", "failed to decode JSON"),
 ]

@@ -286,10 +286,6 @@ fn what_stands_outside_of_listeners_is_checked_as_a_whole() {
             "f:3: `log_rotate_max_files` must be -1 or more",
         ),
         (
-            "listener \"tcp\" { tls_disable = 1 }\ntelemetry {\n lease_metrics_epsilon = 0\n}",
-            "f:4: `lease_metrics_epsilon` must be more than 0",
-        ),
-        (
             "listener \"tcp\" { tls_disable = 1 }\nseal \"awskms\" {}",
             "f:3: `seal` must be \"shamir\", found \"awskms\"",
         ),
@@ -359,13 +355,10 @@ fn what_is_not_read_warns_with_file_and_line() {
         ("disable_mlck = 1", "f:3: unknown key `disable_mlck`: did you mean `disable_mlock`?"),
         ("log_lebel = 1", "f:3: unknown key `log_lebel`: did you mean `log_level`?"),
         ("foo {\n a = 1\n}", "f:3: unknown key `foo`"),
-        (
-            "telemetry {\n  bar = 1\n}",
-            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: unknown key `bar` in `telemetry`",
-        ),
+        ("telemetry {\n  bar = 1\n}", "f:4: unknown key `bar` in `telemetry`"),
         (
             "telemetry = {\n  statsd_address = \"x\"\n}",
-            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: `statsd_address` in `telemetry` has no effect here: metrics are fetched from sys/metrics, not sent",
+            "f:4: `statsd_address` in `telemetry` has no effect here: metrics are fetched from sys/metrics, not sent",
         ),
         (
             "cache_size = 1",
@@ -373,10 +366,7 @@ fn what_is_not_read_warns_with_file_and_line() {
         ),
         ("seal \"awskms\" {\n disabled = true\n}", ""),
         ("ui = true\nui = false", "f:4: `ui` overrides the one at f:3"),
-        (
-            "telemetry {}\ntelemetry {}",
-            "f:3: `telemetry` has no effect yet: metrics are not offered\nf:4: `telemetry` overrides the one at f:3",
-        ),
+        ("telemetry {}\ntelemetry {}", "f:4: `telemetry` overrides the one at f:3"),
         (
             "listener \"tcp\" {\n address = \"10.1.2.3:80\"\n tls_disable = true\n}",
             "f:5: `tls_disable` on 10.1.2.3:80: secrets and tokens travel in clear unless a proxy adds TLS",

@@ -353,6 +353,10 @@ impl sys::NodeControl for NoNode {
         Box::pin(async { Err(Error::internal("no node")) })
     }
 
+    fn metrics(&self, _: sys::MetricsFormat) -> Result<Reply, Error> {
+        Ok(Reply::default())
+    }
+
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async { Ok(()) })
     }

@@ -92,3 +92,27 @@ fn clock_that_goes_back_does_not_take_the_requests_back() {
     }
     assert_eq!(told, [10_000, 10_000, 20_000]);
 }
+
+/// Else a mount that comes and goes would cost memory for as long as its node leads.
+#[test]
+fn engine_goes_with_its_mount() {
+    let server = Server::new();
+    server.write("sys/mounts/x", &json!({"type": "kv"})).unwrap();
+    server.write("sys/mounts/stays", &json!({"type": "kv"})).unwrap();
+    let opened = |path: &str| {
+        let router = &server.pipeline.router;
+        let target = server.block_on(server.pipeline.internal(|txn| router.resolve(txn, path)));
+        std::sync::Arc::downgrade(&target.unwrap().unwrap().mount)
+    };
+    let (x, stays) = (opened("x/a"), opened("stays/a"));
+    assert!(x.upgrade().is_some() && x.ptr_eq(&opened("x/b")), "it is kept while it is mounted");
+    server.delete("sys/mounts/x").unwrap();
+    assert!(server.read("x/a").is_err());
+    assert!(x.upgrade().is_none());
+    assert!(stays.upgrade().is_some() && stays.ptr_eq(&opened("stays/a")));
+    // Another at the same path, and another version of the same mount, are others.
+    server.write("sys/mounts/x", &json!({"type": "kv"})).unwrap();
+    let first = opened("x/a");
+    server.write("sys/mounts/x/tune", &json!({"options": {"version": "2"}})).unwrap();
+    assert!(!first.ptr_eq(&opened("x/a")) && first.upgrade().is_none());
+}

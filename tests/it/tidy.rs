@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crypto", &["rng", "secret"]),
     ("record", &["clock", "proto"]),
     ("request", &["clock", "secret"]),
+    ("telemetry", &["clock"]),
     ("http", &["clock", "duration", "network", "request", "rng", "secret"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("store", &["clock", "record"]),
@@ -57,7 +58,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cluster", &["clock", "log", "proto", "raft", "request", "rng", "secret"]),
-    ("engines", &["clock", "duration", "framework", "mount", "request", "txn"]),
+    (
+        "engines",
+        &["clock", "crypto", "duration", "framework", "mount", "request", "rng", "secret", "txn"],
+    ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
     (
@@ -130,6 +134,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "secret",
             "store",
             "sys",
+            "telemetry",
         ],
     ),
     (

@@ -175,8 +175,8 @@ impl TokenStore<'_, '_> {
             return Ok(false);
         }
         let deleted = delete_tree(self.scope, &format!("cubbyhole/{name}"), budget.0)?;
-        budget.spend(deleted);
-        if budget.is_spent() {
+        budget.spend(deleted.records);
+        if !deleted.is_all || budget.is_spent() {
             return Ok(false);
         }
         if let Some(entry) = self.get(name)? {
@@ -210,9 +210,10 @@ impl TokenStore<'_, '_> {
     fn bucketed(&mut self, directory: &str, limit: usize) -> Result<(Vec<String>, bool), Error> {
         let mut names = Vec::new();
         for bucket in self.scope.list(directory)? {
-            names.append(&mut self.scope.list(&format!("{directory}/{bucket}"))?);
-            if names.len() > limit {
-                names.truncate(limit);
+            let left = limit.saturating_sub(names.len());
+            let mut page = self.scope.page(&format!("{directory}/{bucket}"), None, left)?;
+            names.append(&mut page.names);
+            if !page.is_last {
                 return Ok((names, false));
             }
         }

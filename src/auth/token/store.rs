@@ -12,7 +12,7 @@ use crate::lease::{LeaseStore, PrefixMark, PrefixMarks};
 use crate::request::{Error, Params, TokenType};
 use crate::rng::Rng;
 use crate::secret::Secret;
-use crate::txn::Scope;
+use crate::txn::{Page, Scope};
 
 /// What is kept of a service token. The token itself is not: only a digest of it, as a name.
 /// A batch token is such an entry, sealed.
@@ -202,6 +202,18 @@ impl<'s, 't> TokenStore<'s, 't> {
     /// Where the store cannot be read.
     pub fn accessors(&mut self) -> Result<Vec<String>, Error> {
         self.scope.list(ACCESSORS)
+    }
+
+    /// Some of them, in an order of the store's own.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn accessors_after(
+        &mut self,
+        after: Option<&str>,
+        accessors_max: usize,
+    ) -> Result<Page, Error> {
+        self.scope.page(ACCESSORS, after, accessors_max)
     }
 
     /// Stores a new token and returns it with its entry, the accessor filled in. Of a batch

@@ -32,10 +32,10 @@ impl TokenStore<'_, '_> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn tidy(&mut self, after: &str) -> Result<Option<String>, Error> {
-        let accessors = self.accessors()?;
-        let next = accessors.into_iter().filter(|accessor| accessor.as_str() > after);
+        let after = (!after.is_empty()).then_some(after);
+        let page = self.accessors_after(after, STEP_TOKENS_MAX)?;
         let mut last = None;
-        for accessor in next.take(STEP_TOKENS_MAX) {
+        for accessor in page.names {
             let key = accessor_key(&accessor);
             let name: Option<String> = self.scope.get(&key)?;
             let entry: Option<Arc<TokenEntry>> = match &name {
@@ -48,7 +48,7 @@ impl TokenStore<'_, '_> {
             }
             last = Some(accessor);
         }
-        Ok(last)
+        Ok(last.filter(|_| !page.is_last))
     }
 }
 

@@ -7,14 +7,14 @@ use crate::request::Error;
 
 impl TokenStore<'_, '_> {
     /// Looks at some tokens that have leases, after `after`, and ends the leases of those that
-    /// are gone. Returns the last that it looked at; `None` where there were no more.
+    /// are gone. Where the next step is to go on; `None` where there were no more.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn tidy_leases(&mut self, after: Option<&str>) -> Result<Option<String>, Error> {
+    pub fn tidy_leases(&mut self, after: Option<&str>) -> Result<Option<Option<String>>, Error> {
         let now = self.scope.now();
         let page = LeaseStore::new(self.scope).tokens(after, STEP_TOKENS_MAX)?;
-        let mut last = None;
+        let mut last = after.map(str::to_owned);
         for name in page.names {
             let token = name.trim_end_matches('/');
             if self.get(token)?.is_none() {
@@ -22,12 +22,12 @@ impl TokenStore<'_, '_> {
                 let mut leases = LeaseStore::new(self.scope);
                 let (_, is_all) = leases.end_of_token(token, now, STEP_LEASES_MAX)?;
                 if !is_all {
-                    return Ok(Some(last.unwrap_or_default()));
+                    return Ok(Some(last));
                 }
             }
             last = Some(name);
         }
-        Ok(last.filter(|_| !page.is_last))
+        Ok((!page.is_last).then_some(last))
     }
 }
 

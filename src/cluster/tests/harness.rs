@@ -305,6 +305,19 @@ impl World {
         }
     }
 
+    /// Cuts two nodes off from each other.
+    pub(super) fn part(&self, one: &str, other: &str) {
+        self.bar(one, other);
+        self.bar(other, one);
+    }
+
+    /// `one` neither hears nor reaches `other` any more.
+    pub(super) fn bar(&self, one: &str, other: &str) {
+        let (node, beyond) = (self.node(one), self.id(other));
+        node.cut.0.lock().unwrap().insert(beyond);
+        node.cluster.close_node(beyond);
+    }
+
     /// The name of the node that leads and says so itself, once it is one that is wanted.
     pub(super) async fn leader(&self, wanted: impl Fn(&str) -> bool) -> &'static str {
         let watches = self.nodes.values().map(|node| (node.raft.id(), node.raft.leader()));
@@ -329,9 +342,14 @@ impl World {
 
     /// Writes on the leader, whoever it is then; gives the index.
     pub(super) async fn put(&self, key: u8, value: &[u8]) {
+        self.put_through(|_| true, key, value).await;
+    }
+
+    /// As [`Self::put`], on a leader that is wanted.
+    pub(super) async fn put_through(&self, wanted: impl Fn(&str) -> bool, key: u8, value: &[u8]) {
         let write = async {
             loop {
-                let leader = self.leader(|_| true).await;
+                let leader = self.leader(&wanted).await;
                 let raft = &self.node(leader).raft;
                 let Ok(point) = raft.begin().await else { continue };
                 match raft.propose(entry(point.leadership, key, value)).await {

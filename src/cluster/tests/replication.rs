@@ -216,3 +216,36 @@ async fn writes_stop_where_a_quorum_lacks_disk_space() {
     let refused = raft.propose(entry(point.leadership, 2, b"two")).await;
     assert!(matches!(refused, Err(LogError::DiskFull)), "{refused:?}");
 }
+
+/// A voter forgets the lease that it gave when it restarts. Were it to vote at once, two nodes
+/// could take themselves for the leader: one with its lease, the other with its votes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn voter_that_restarts_elects_nobody_while_its_old_lease_may_hold() {
+    let timing = Timing::new(Profile::Lan, 5);
+    let mut world = World::of(&["a", "b", "c"], Options { timing, ..options() }).await;
+    world.put(1, b"old").await;
+    for name in ["a", "b", "c"] {
+        world.holds(name, 1, b"old").await;
+    }
+    // `c` hears the leader no more, and asks `b` for its vote again and again.
+    world.part("a", "c");
+    let silent = async {
+        while world.node("c").raft.since_leader() <= timing.election_max * 2 {
+            tokio::time::sleep(timing.heartbeat).await;
+        }
+    };
+    within(silent, "`c` would stand").await;
+    assert!(world.node("a").raft.is_leader(), "`b` hears it, and does not vote");
+    // Then `b` restarts, and the leader does not reach it any more either.
+    let begin = tokio::time::Instant::now();
+    world.bar("a", "b");
+    world.restart("b").await;
+    world.part("a", "b");
+    world.node("b").raft.set_candidate(true);
+    world.leader(|name| name != "a").await;
+    let after = begin.elapsed();
+    assert!(after >= timing.election_max, "elected {after:?} after the restart");
+    world.put_through(|name| name != "a", 1, b"new").await;
+    let read = within(world.node("a").raft.begin(), "an answer").await;
+    assert!(matches!(read, Err(LogError::NotLeader)), "the old value would be read");
+}

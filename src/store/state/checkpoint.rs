@@ -1,3 +1,5 @@
+use std::ops::{Bound, ControlFlow};
+
 use bytes::Bytes;
 
 use super::table::RawKey;
@@ -36,8 +38,10 @@ pub(super) trait Checkpoint: Send + Sync {
 pub(super) trait Point {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
-    /// Calls `visit` for each key from `first` to `last`, both included, in order.
-    fn scan(&self, first: &[u8], last: &[u8], visit: &mut Visit<'_>) -> Result<(), Error>;
+    /// Calls `visit` for each key of the range, in order, until it breaks.
+    fn scan(&self, range: RawRange<'_>, visit: &mut Visit<'_>) -> Result<(), Error>;
 }
 
-pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+pub(super) type RawRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error> + 'a;

@@ -1,11 +1,10 @@
-use std::ops::Bound;
 use std::path::Path;
 
 use bytes::Bytes;
 use heed::types::Bytes as Raw;
 use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, RoTxn, WithoutTls};
 
-use super::checkpoint::{Change, Checkpoint, Point, Visit};
+use super::checkpoint::{Change, Checkpoint, Point, RawRange, Visit};
 use crate::store::Error;
 
 /// A checkpoint in LMDB: every commit is synced, a reader is a point and stalls nobody.
@@ -80,11 +79,12 @@ impl Point for Reader<'_> {
         Ok(value.map(Bytes::copy_from_slice))
     }
 
-    fn scan(&self, first: &[u8], last: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        let range = (Bound::Included(first), Bound::Included(last));
+    fn scan(&self, range: RawRange<'_>, visit: &mut Visit<'_>) -> Result<(), Error> {
         for item in self.lmdb.table.range(&self.transaction, &range).map_err(failed)? {
             let (key, value) = item.map_err(failed)?;
-            visit(key, value)?;
+            if visit(key, value)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }

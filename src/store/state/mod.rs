@@ -17,6 +17,7 @@ mod view;
 
 pub use place::Kind;
 pub use snapshot::{SnapshotInfo, inspect, verify};
+pub(super) use table::listed_range;
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};

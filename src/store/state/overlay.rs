@@ -1,4 +1,6 @@
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,17 +58,21 @@ impl Overlay {
         layers.find_map(|layer| T::changes(layer).get(key)).cloned()
     }
 
-    pub(super) fn records(
-        &self,
-        (first, last): (StoredKey, StoredKey),
-    ) -> BTreeMap<StoredKey, Option<Record>> {
-        let mut found = BTreeMap::new();
-        let frozen = self.frozen.as_ref().map(|frozen| &*frozen.layer);
-        for layer in frozen.into_iter().chain([&self.active]) {
-            let range = layer.records.range(first..=last);
-            found.extend(range.map(|(key, record)| (*key, record.clone())));
+    /// What has changed in a range since the checkpoint, as it is now: as far as it takes to find
+    /// `records_max` records that are there.
+    pub(super) fn records(&self, range: StoredRange, records_max: usize) -> ChangedRecords {
+        let mut left = records_max;
+        let mut active = Vec::new();
+        for (key, record) in self.active.records.range(range) {
+            if left == 0 {
+                break;
+            }
+            left -= usize::from(record.is_some());
+            active.push((*key, record.clone()));
         }
-        found
+        // It changes no more, so that it need not be copied.
+        let frozen = self.frozen.as_ref().map(|frozen| frozen.layer.clone());
+        ChangedRecords { active, frozen, range }
     }
 
     /// All changes, the newer over the older, as a checkpoint holds them.
@@ -104,6 +110,37 @@ impl Overlay {
         if let Some(frozen) = self.frozen.take() {
             self.committed = frozen.mark.applied;
         }
+    }
+}
+
+pub(super) type StoredRange = (Bound<StoredKey>, Bound<StoredKey>);
+
+/// Part of an [`Overlay`] at one point.
+pub(super) struct ChangedRecords {
+    active: Vec<(StoredKey, Option<Record>)>,
+    frozen: Option<Arc<Layer>>,
+    range: StoredRange,
+}
+
+impl ChangedRecords {
+    /// In order, the newer before the older.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (StoredKey, &Option<Record>)> {
+        let mut active = self.active.iter().map(|(key, record)| (*key, record)).peekable();
+        let frozen = self.frozen.iter().flat_map(|layer| layer.records.range(self.range));
+        let mut frozen = frozen.map(|(key, record)| (*key, record)).peekable();
+        std::iter::from_fn(move || {
+            let (Some((newer, _)), Some((older, _))) = (active.peek(), frozen.peek()) else {
+                return active.next().or_else(|| frozen.next());
+            };
+            match newer.cmp(older) {
+                Ordering::Less => active.next(),
+                Ordering::Greater => frozen.next(),
+                Ordering::Equal => {
+                    frozen.next();
+                    active.next()
+                }
+            }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sled::{Batch, Db};
 
-use super::checkpoint::{Change, Checkpoint, Point, Visit};
+use super::checkpoint::{Change, Checkpoint, Point, RawRange, Visit};
 use crate::store::Error;
 
 /// A checkpoint in sled. Its flush makes no fsync, so it is not durable: only after a clean stop,
@@ -100,10 +100,12 @@ impl Point for Reader<'_> {
         self.sled.get(key)
     }
 
-    fn scan(&self, first: &[u8], last: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-        for item in self.sled.database.range(first..=last) {
+    fn scan(&self, range: RawRange<'_>, visit: &mut Visit<'_>) -> Result<(), Error> {
+        for item in self.sled.database.range::<&[u8], _>(range) {
             let (key, value) = item.map_err(failed)?;
-            visit(&key, &value)?;
+            if visit(&key, &value)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }

@@ -10,15 +10,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Change, Checkpoint};
-use super::table::{
-    Directories, Mark, RawKey, Records, System, TABLES_FIRST, TABLES_LAST, Table as _,
-};
+use super::table::{Directories, Mark, RawKey, Records, System, TABLES, Table as _};
 use crate::clock::Timestamp;
 use crate::store::{EntryId, Error};
 
@@ -137,13 +136,16 @@ fn write_beside(checkpoint: &dyn Checkpoint, file: &Path) -> Result<SnapshotInfo
     writer.put(&header(&mark))?;
     let mut block = Vec::new();
     let mut items = 0;
-    point.scan(&TABLES_FIRST, &TABLES_LAST, &mut |key, value| {
+    point.scan(TABLES, &mut |key, value| {
         block.put_u8(key.len() as u8);
         block.put_slice(key);
         block.put_u32_le(value.len() as u32);
         block.put_slice(value);
         items += 1;
-        if block.len() >= BLOCK_BYTES { writer.block(&mut block) } else { Ok(()) }
+        if block.len() >= BLOCK_BYTES {
+            writer.block(&mut block)?;
+        }
+        Ok(ControlFlow::Continue(()))
     })?;
     if !block.is_empty() {
         writer.block(&mut block)?;

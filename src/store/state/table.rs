@@ -2,13 +2,15 @@
 //! little-endian, but for keys, whose order is that of their bytes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
+use super::checkpoint::RawRange;
 use super::overlay::Layer;
 use crate::clock::Timestamp;
 use crate::record::{
-    Ciphertext, Directory, Record, Revision, StoredDirectory, StoredKey, SystemKey,
+    Ciphertext, Directory, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey,
 };
 use crate::store::{Effects, EntryId};
 
@@ -173,13 +175,22 @@ impl RawKey {
     }
 }
 
-/// The first and the last stored key that a directory may hold.
-pub(super) fn directory_range(directory: &StoredDirectory) -> (StoredKey, StoredKey) {
+/// Between which stored keys the wanted part of a directory is.
+pub(in crate::store) fn listed_range(
+    directory: &StoredDirectory,
+    part: &Part,
+) -> (Bound<StoredKey>, Bound<StoredKey>) {
     let [mut first, mut last] = [[0; 32], [u8::MAX; 32]];
     for bound in [&mut first, &mut last] {
         bound.split_at_mut(16).0.copy_from_slice(&directory.0);
     }
-    (StoredKey(first), StoredKey(last))
+    let [first, last] = [StoredKey(first), StoredKey(last)];
+    let first = match part.after {
+        // One that is beyond the directory leaves nothing; a range may not end before it begins.
+        Some(after) if after >= first => Bound::Excluded(after.min(last)),
+        _ => Bound::Included(first),
+    };
+    (first, Bound::Included(last))
 }
 
 /// About what the effects keep in memory. What they replace is not taken off: it may share its
@@ -198,8 +209,8 @@ fn with_revision(revision: Revision, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Bounds of all keys but [`RawKey::mark`].
-pub(super) const TABLES_FIRST: [u8; 1] = [Records::PREFIX];
-pub(super) const TABLES_LAST: [u8; 1] = [u8::MAX];
+/// All keys but [`RawKey::mark`].
+pub(super) const TABLES: RawRange<'static> =
+    (Bound::Included(&[Records::PREFIX]), Bound::Included(&[u8::MAX]));
 /// Key, place in the map, and the like.
 const BYTES_EACH: usize = 128;

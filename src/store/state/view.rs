@@ -1,16 +1,18 @@
 //! How the state is read: the layers in memory first, then the checkpoint.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::overlay::decode;
-use super::table::{
-    Directories, RawKey, Records, System, TABLES_FIRST, TABLES_LAST, Table, directory_range,
-};
+use super::checkpoint::Point;
+use super::overlay::{ChangedRecords, StoredRange, decode};
+use super::table::{Directories, RawKey, Records, System, TABLES, Table, listed_range};
 use super::{Shared, State, unreadable};
 use crate::clock::Timestamp;
 use crate::record::{
-    Directory, Record, Revision, StoredDirectory, StoredKey, SystemKey, View, ViewError,
+    Directory, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey, View, ViewError,
+    VisitRecord,
 };
 use crate::store::Error;
 
@@ -22,8 +24,10 @@ impl View for State {
     fn list(
         &self,
         directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
-        self.0.shared.list(directory)
+        part: Part,
+        visit: &mut VisitRecord<'_>,
+    ) -> Result<Directory, ViewError> {
+        self.0.shared.list(directory, part, visit)
     }
 
     fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
@@ -47,14 +51,16 @@ impl View for Shared {
     fn list(
         &self,
         directory: &StoredDirectory,
-    ) -> Result<(Directory, Vec<(StoredKey, Record)>), ViewError> {
-        let (first, last) = directory_range(directory);
+        part: Part,
+        visit: &mut VisitRecord<'_>,
+    ) -> Result<Directory, ViewError> {
+        let range = listed_range(directory, &part);
         // While the lock is held the layers stand still, and a layer is dropped only under it,
         // after its commit: layers and point together are one point.
         let overlay = self.read();
         let checkpoint = overlay.checkpoint.clone();
         let point = checkpoint.point().map_err(unreadable)?;
-        let mut changed = overlay.records((first, last));
+        let changed = overlay.records(range, part.records_max);
         let state = overlay.look_up::<Directories>(directory);
         drop(overlay);
         let state = match state {
@@ -64,28 +70,17 @@ impl View for Shared {
                 value.and_then(decode::<Directories>).map_err(unreadable)?
             }
         };
-        let mut found = Vec::new();
-        let [first, last] = [first, last].map(|bound| Records::key(&bound));
-        let scanned = point.scan(first.as_slice(), last.as_slice(), &mut |key, value| {
-            let key = key.get(1..).and_then(|key| key.try_into().ok()).map(StoredKey);
-            let key = key.ok_or_else(|| Error::Database("a stored key is damaged".to_owned()))?;
-            while let Some(change) = changed.first_entry()
-                && *change.key() < key
-            {
-                let (key, record) = change.remove_entry();
-                found.extend(record.map(|record| (key, record)));
-            }
-            let record = match changed.remove(&key) {
-                Some(record) => record,
-                None => decode::<Records>(Some(Bytes::copy_from_slice(value)))?,
-            };
-            found.extend(record.map(|record| (key, record)));
-            Ok(())
-        });
-        scanned.map_err(unreadable)?;
-        let rest = changed.into_iter().filter_map(|(key, record)| Some((key, record?)));
-        found.extend(rest);
-        Ok((state.unwrap_or(Directory::ABSENT), found))
+        let mut left = part.records_max;
+        let mut show = |key: StoredKey, record: Option<Record>| {
+            let Some(record) = record else { return ControlFlow::Continue(()) };
+            left -= 1;
+            let flow = visit(key, record);
+            if left == 0 { ControlFlow::Break(()) } else { flow }
+        };
+        if part.records_max > 0 {
+            merge(&*point, range, &changed, &mut show).map_err(unreadable)?;
+        }
+        Ok(state.unwrap_or(Directory::ABSENT))
     }
 
     fn directory(&self, directory: &StoredDirectory) -> Result<Directory, ViewError> {
@@ -100,6 +95,42 @@ impl View for Shared {
     fn time(&self) -> Result<Timestamp, ViewError> {
         Ok(self.read().mark.time)
     }
+}
+
+/// The records of a range, those of the checkpoint under what has changed since.
+fn merge(
+    point: &dyn Point,
+    range: StoredRange,
+    changed: &ChangedRecords,
+    show: &mut dyn FnMut(StoredKey, Option<Record>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let mut changed = changed.iter().peekable();
+    let [first, last] = [range.0, range.1].map(|bound| bound.map(|key| Records::key(&key)));
+    let range = (first.as_ref().map(RawKey::as_slice), last.as_ref().map(RawKey::as_slice));
+    let mut flow = ControlFlow::Continue(());
+    point.scan(range, &mut |key, value| {
+        let key = key.get(1..).and_then(|key| key.try_into().ok()).map(StoredKey);
+        let key = key.ok_or_else(|| Error::Database("a stored key is damaged".to_owned()))?;
+        while flow.is_continue()
+            && let Some((key, record)) = changed.next_if(|(change, _)| *change < key)
+        {
+            flow = show(key, record.clone());
+        }
+        if flow.is_continue() {
+            let record = match changed.next_if(|(change, _)| *change == key) {
+                Some((_, record)) => record.clone(),
+                None => decode::<Records>(Some(Bytes::copy_from_slice(value)))?,
+            };
+            flow = show(key, record);
+        }
+        Ok(flow)
+    })?;
+    while flow.is_continue()
+        && let Some((key, record)) = changed.next()
+    {
+        flow = show(key, record.clone());
+    }
+    Ok(())
 }
 
 impl Shared {
@@ -118,7 +149,7 @@ impl Shared {
             hash.update(value);
         };
         add(RawKey::mark().as_slice(), &mark.encode());
-        point.scan(&TABLES_FIRST, &TABLES_LAST, &mut |key, value| {
+        point.scan(TABLES, &mut |key, value| {
             while let Some(change) = changes.first_entry()
                 && change.key() < key
             {
@@ -129,7 +160,7 @@ impl Shared {
                 Some(changed) => changed.iter().for_each(|value| add(key, value)),
                 None => add(key, value),
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         for (key, value) in changes {
             value.iter().for_each(|value| add(&key, value));

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use strongroom::auth::token::{NewToken, TokenEntry, TokenStore, storage_name};
-use strongroom::engines::cubbyhole;
+use strongroom::job::delete_tree;
 use strongroom::mount::{MountEntry, Table};
 use strongroom::request::{Operation, TokenType};
 use strongroom::rng::SystemRng;
@@ -66,7 +66,7 @@ fn destroy_takes_everything_of_one_token_in_bounded_steps() {
     let prefix = prefix(&server);
     for (step, left) in [false, false, true].into_iter().enumerate() {
         server.change(&prefix, |scope| {
-            assert_eq!(cubbyhole::destroy(scope, &root, 2).unwrap(), left, "step {step}");
+            assert_eq!(delete_tree(scope, &root, 2).unwrap().is_all, left, "step {step}");
         });
     }
     assert_eq!(line(server.list("cubbyhole/")), "204");

@@ -5,3 +5,4 @@ mod kv_metadata;
 mod kv_model;
 mod kv_v1;
 mod kv_v2;
+mod transit;

@@ -7,20 +7,20 @@ use strongroom::server::Renewal;
 
 use super::{Node, founded, until};
 
-async fn token(node: &Node, root: &str) -> String {
+pub(super) async fn token(node: &Node, root: &str) -> String {
     let made = node.write("sys/storage/raft/join-token", root, json!({})).await.unwrap();
     assert_eq!(made["ttl"], 900);
     made["token"].as_str().unwrap().to_owned()
 }
 
-async fn join(node: &Node, token: &str) -> Result<(), Error> {
+pub(super) async fn join(node: &Node, token: &str) -> Result<(), Error> {
     let joined = node.write("sys/storage/raft/join", "", json!({ "token": token })).await?;
     assert_eq!(joined["joined"], true);
     Ok(())
 }
 
 /// Waits until the node has the cluster's log and votes.
-async fn settled(active: &Node, node: &Node, name: &str) {
+pub(super) async fn settled(active: &Node, node: &Node, name: &str) {
     until("the log arrives", async || node.read("sys/seal-status").await.1["initialized"] == true)
         .await;
     until("it votes", async || {

@@ -1,6 +1,8 @@
 //! Nodes in this process, over real connections on ports that the system chooses.
 
+mod founding;
 mod joining;
+mod membership;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,11 @@ impl Node {
     }
 
     async fn start_in(folder: TempDir, name: &str) -> Self {
+        Self::configured(folder, name, "").await
+    }
+
+    /// With more in its `storage` stanza.
+    async fn configured(folder: TempDir, name: &str, storage: &str) -> Self {
         let data = folder.path().join("data");
         let token_file = folder.path().join("token");
         let join = if token_file.exists() {
@@ -31,7 +38,7 @@ impl Node {
             String::new()
         };
         let text = format!(
-            "storage \"raft\" {{\n path = {data:?}\n node_id = {name:?}\n {join}\n}}\n\
+            "storage \"raft\" {{\n path = {data:?}\n node_id = {name:?}\n {join}\n {storage}\n}}\n\
              listener \"tcp\" {{\n address = \"127.0.0.1:0\"\n\
              cluster_address = \"127.0.0.1:0\"\n tls_disable = true\n}}\n"
         );
@@ -82,6 +89,13 @@ impl Node {
         Ok((reply.status, body))
     }
 
+    /// Ends it as SIGTERM does.
+    async fn stop(self) -> TempDir {
+        let Self { running, folder } = self;
+        running.shut_down().await;
+        folder
+    }
+
     async fn unseal(&self, share: &str) -> Result<Value, Error> {
         self.write("sys/unseal", "", json!({ "key": share })).await
     }
@@ -100,6 +114,18 @@ async fn founded() -> (Node, String, String) {
     let share = made["keys"][0].as_str().unwrap().to_owned();
     node.unseal(&share).await.unwrap();
     (node, share, made["root_token"].as_str().unwrap().to_owned())
+}
+
+/// Three voters, unsealed; the first is active.
+async fn three() -> ([Node; 3], String, String) {
+    let (a, share, root) = founded().await;
+    let (b, c) = (Node::start("b").await, Node::start("c").await);
+    for (node, name) in [(&b, "b"), (&c, "c")] {
+        joining::join(node, &joining::token(&a, &root).await).await.unwrap();
+        joining::settled(&a, node, name).await;
+        node.unseal(&share).await.unwrap();
+    }
+    ([a, b, c], share, root)
 }
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

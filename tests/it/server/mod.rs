@@ -2,7 +2,9 @@
 
 mod dev;
 mod input;
+mod metrics;
 mod process;
+mod restart;
 mod shares;
 mod signals;
 mod start;

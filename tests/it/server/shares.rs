@@ -22,6 +22,7 @@ fn health_is_told_while_shares_are_forgotten() {
         joins_by_token: false,
     };
     let node = Node::new(Parts {
+        telemetry: Arc::new(strongroom::telemetry::Telemetry::new(Default::default()).unwrap()),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),

@@ -160,8 +160,20 @@ fn tidy_finds_nothing_to_do() {
     let token = create(&server, &json!({"policies": ["default"]}));
     let reply = server.write("auth/token/tidy", &json!({})).unwrap();
     assert_eq!((reply.status, reply.warnings.len()), (Some(202), 1));
-    assert_eq!(work_off(&server), 2);
+    assert_eq!(work_off(&server), 1);
     assert!(lives(&server, &token));
+}
+
+#[test]
+fn tidy_looks_at_every_accessor_however_many_there_are() {
+    let server = Server::new();
+    server.change("root/core/", |core| {
+        (0..2500).for_each(|n| core.put(&format!("token/accessor/of-none-{n}"), &"h00").unwrap());
+    });
+    server.write("auth/token/tidy", &json!({})).unwrap();
+    assert_eq!(work_off(&server), 3);
+    let left = data(server.list("auth/token/accessors").unwrap());
+    assert_eq!(left["keys"].as_array().map(Vec::len), Some(1), "{left:?}");
 }
 
 #[test]

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -160,14 +158,18 @@ impl WriteMetadata {
 
 impl ListMetadata {
     fn names(&self, call: &mut Call<'_>) -> Result<Vec<String>, Error> {
-        let names = call.storage.list(&format!("{METADATA}{}", self.path))?;
-        let mut names = BTreeSet::from_iter(names);
+        let mut names = call.storage.list(&format!("{METADATA}{}", self.path))?;
         if call.storage.get_shared::<Timestamp>(UPGRADED)?.is_some() {
-            names.extend(call.storage.list(&format!("{UNVERSIONED}{}", self.path))?);
+            names.append(&mut call.storage.list(&format!("{UNVERSIONED}{}", self.path))?);
+            names.sort_unstable();
+            names.dedup();
         }
-        let names = names.into_iter().filter(|name| *name > self.after);
+        if !self.after.is_empty() {
+            names.retain(|name| *name > self.after);
+        }
         let limit = usize::try_from(self.limit).ok().filter(|limit| *limit > 0);
-        Ok(names.take(limit.unwrap_or(usize::MAX)).collect())
+        names.truncate(limit.unwrap_or(usize::MAX));
+        Ok(names)
     }
 }
 

@@ -140,7 +140,16 @@ fn random_batch(dice: &mut Dice, memory: &MemoryState) -> SealedBatch {
 fn compare(state: &State, memory: &MemoryState, case: &str) {
     for directory in 0..4 {
         let stored = key(directory, 0).directory();
-        assert_eq!(state.list(&stored).unwrap(), memory.list(&stored).unwrap(), "{case}");
+        let all = listed(memory, &stored, Part::ALL);
+        assert_eq!(listed(state, &stored, Part::ALL), all, "{case}");
+        for (after, records_max) in [(0, 1), (2, 2), (4, 9), (9, 9)] {
+            let part = Part { after: Some(key(directory, after)), records_max };
+            let (counted, records) = listed(state, &stored, part);
+            let wanted = all.1.iter().filter(|(name, _)| *name > key(directory, after));
+            let wanted: Vec<_> = wanted.take(records_max).cloned().collect();
+            assert_eq!((counted, records), (all.0, wanted), "{case}: {part:?}");
+            assert_eq!(listed(memory, &stored, part), listed(state, &stored, part), "{case}");
+        }
         assert_eq!(state.directory(&stored).unwrap(), memory.directory(&stored).unwrap(), "{case}");
         for name in 0..6 {
             let key = key(directory, name);

@@ -1,0 +1,147 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use super::super::consensus::{Alone, Consensus, Founded, Leader, Progress};
+use super::super::{Identity, Node, Parts, Tasks};
+use super::*;
+use crate::barrier::{Barrier, Keyring};
+use crate::clock::{SystemClock, Timestamp};
+use crate::cluster::{ForwardError, Forwarded, Outcome};
+use crate::framework::{Mount, TtlLimits};
+use crate::log::{BoxFuture, ReplicatedLog};
+use crate::record::{Leadership, View};
+use crate::rng::{Rng, SystemRng};
+
+#[tokio::test]
+async fn leadership_that_was_lost_and_won_again_unseen_is_another() {
+    let role = watch::Sender::new(Role::Active);
+    let consensus =
+        Arc::new(Again { alone: Arc::default(), term: AtomicU64::new(3), role: role.clone() });
+    let node = node(consensus.clone());
+    let workers = Tasks::default();
+    workers.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
+    settled(&role).await;
+    let before = mount(&node.pipeline).await;
+    // The same leadership, told again, as when a node joins.
+    role.send_replace(Role::Active);
+    settled(&role).await;
+    assert!(Arc::ptr_eq(&before, &mount(&node.pipeline).await), "nothing is forgotten");
+    // In between it was a standby: nobody looked then.
+    consensus.term.store(5, Ordering::SeqCst);
+    role.send_replace(Role::Active);
+    settled(&role).await;
+    assert!(!Arc::ptr_eq(&before, &mount(&node.pipeline).await), "what it kept is of term 3");
+    workers.abort();
+}
+
+/// On one thread: whoever can go on has done so after a while.
+async fn settled(role: &watch::Sender<Role>) {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(role.receiver_count(), 1, "the workers look at it");
+}
+
+async fn mount(pipeline: &Pipeline) -> Arc<dyn Mount> {
+    let open = pipeline.internal(|txn| pipeline.router.resolve(txn, "secret/x"));
+    open.await.unwrap().unwrap().mount
+}
+
+fn node(consensus: Arc<Again>) -> Node {
+    let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+    let barrier = Arc::new(Barrier::new(rng.clone()));
+    barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
+    let node = Node::new(Parts {
+        barrier,
+        clock: Arc::new(SystemClock),
+        consensus,
+        identity: Identity {
+            api_address: String::new(),
+            cluster_address: String::new(),
+            cluster_name: String::new(),
+            version: String::new(),
+            retry_join: Vec::new(),
+            joins_by_token: false,
+        },
+        rng: rng.clone(),
+        ttl: TtlLimits::default(),
+        value_bytes_max: 1 << 20,
+    });
+    let node = node.unwrap();
+    let write = node.pipeline.internal(|txn| {
+        crate::sys::write_first_records(txn, rng.as_ref(), None)?;
+        let entry = crate::mount::MountEntry {
+            kind: "kv".into(),
+            uuid: "u".into(),
+            path: "secret/".into(),
+            ..crate::sys::system_entry(rng.as_ref())
+        };
+        txn.scope(crate::mount::ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
+    });
+    futures_util::FutureExt::now_or_never(write).unwrap().unwrap();
+    node
+}
+
+/// As [`Alone`], but that others could lead in between.
+struct Again {
+    alone: Arc<Alone>,
+    term: AtomicU64,
+    role: watch::Sender<Role>,
+}
+
+impl Consensus for Again {
+    fn log(self: Arc<Self>) -> Arc<dyn ReplicatedLog> {
+        self.alone.clone().log()
+    }
+
+    fn view(&self) -> Arc<dyn View> {
+        self.alone.view()
+    }
+
+    fn role(&self) -> Role {
+        self.role.borrow().clone()
+    }
+
+    fn roles(&self) -> watch::Receiver<Role> {
+        self.role.subscribe()
+    }
+
+    fn leadership(&self) -> Option<Leadership> {
+        Some(Leadership { term: self.term.load(Ordering::SeqCst), node: 1 })
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    fn initialize<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Founded>, Error>> {
+        self.alone.initialize(id)
+    }
+
+    fn forward<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        self.alone.forward(leader, forwarded)
+    }
+
+    fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.alone.hand_over()
+    }
+
+    fn follow_seal(&self) {}
+
+    fn stopped(&self) -> watch::Receiver<Option<String>> {
+        self.alone.stopped()
+    }
+
+    fn shut_down(&self) -> BoxFuture<'_, ()> {
+        self.alone.shut_down()
+    }
+
+    fn storage_type(&self) -> &'static str {
+        "inmem"
+    }
+}
