@@ -3,8 +3,8 @@
 mod authorize;
 mod lease;
 mod locks;
-mod outside;
 mod measured;
+mod outside;
 mod queue;
 mod revocation;
 

@@ -34,6 +34,11 @@ impl Marks {
         Self { removed, removed_file, founding_file: folder.join(FOUNDING_FILE) }
     }
 
+    /// Of this node's own files.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.removed_file.parent()
+    }
+
     /// Whether this node was taken out of its cluster.
     pub(super) fn removed(&self) -> watch::Receiver<bool> {
         self.removed.subscribe()

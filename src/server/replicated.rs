@@ -158,7 +158,7 @@ impl Replicated {
 
     /// Of this node's own files.
     pub(super) fn folder(&self) -> Option<&Path> {
-        self.removed_file.parent()
+        self.marks.folder()
     }
 
     pub fn info(&self) -> &NodeInfo {

@@ -44,8 +44,7 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
             let mut core = txn.scope(CORE);
             match TokenStore::new(&mut core).tidy_leases(after.as_deref())? {
                 Some(after) => {
-                    Job { kind: JobKind::TidyLeases { after } }
-                        .file(name, &mut core)?;
+                    Job { kind: JobKind::TidyLeases { after } }.file(name, &mut core)?;
                     false
                 }
                 None => true,

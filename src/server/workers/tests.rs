@@ -52,7 +52,9 @@ fn node(consensus: Arc<Again>) -> Node {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let barrier = Arc::new(Barrier::new(rng.clone()));
     barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
+    let telemetry = crate::telemetry::Telemetry::new(crate::telemetry::Settings::default());
     let node = Node::new(Parts {
+        telemetry: Arc::new(telemetry.unwrap()),
         barrier,
         clock: Arc::new(SystemClock),
         consensus,
