@@ -24,7 +24,7 @@ use strongroom::audit::Broker;
 use strongroom::auth;
 use strongroom::auth::token::{TokenStore, mark_prefix};
 use strongroom::barrier::{Barrier, Keyring};
-use strongroom::clock::{Clock, SystemClock, Timestamp};
+use strongroom::clock::{Clock as _, SystemClock, Timestamp};
 use strongroom::framework::{Call, Engine, Leased, Mount, Route, SecretKind, TtlLimits};
 use strongroom::lease::{Force, LeaseEntry, LeaseStore};
 use strongroom::log::{BoxFuture, LogError, Point, ReplicatedLog};
