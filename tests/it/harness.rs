@@ -53,7 +53,7 @@ impl Server {
             if entry.kind == "system" {
                 return Some(system_for_router.clone());
             }
-            let own = mounts.iter().find(|(path, _)| *path == entry.api_path());
+            let own = mounts.iter().find(|(path, _)| self::entry(path).uuid == entry.uuid);
             if let Some((_, mount)) = own {
                 return Some(mount.clone());
             }
