@@ -86,6 +86,8 @@ async fn measure(options: Option<Value>, requests: u32, clients: u32) -> f64 {
 async fn node() -> (Arc<Pipeline>, String) {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let node = Node::new(Parts {
+        lockout: Default::default(),
+        process: Default::default(),
         audit: strongroom::audit::Rules::default(),
         barrier: Arc::new(strongroom::barrier::Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),

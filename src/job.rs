@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+use crate::lease::State;
 use crate::mount::MountEntry;
 use crate::request::Error;
 use crate::txn::Scope;
@@ -29,6 +31,17 @@ pub enum JobKind {
     /// Whoever is in a group by what no longer holds. `after` is the last entity that was looked
     /// at.
     ClearGroup { group: String, after: String },
+    /// What is left of a prefix of leases that is marked as revoked. `left` are the directories
+    /// still to be looked at, the last first; `after` is the last name that was in that one.
+    RevokePrefix {
+        prefix: String,
+        issued_until: Timestamp,
+        force: bool,
+        left: Vec<(State, String)>,
+        after: Option<String>,
+    },
+    /// A look at what leases are found by, for what leads to none.
+    TidyLeases { after: Option<String> },
     /// What a mount stored, and the tokens it made, once its record is gone.
     Unmount { entry: Box<MountEntry> },
 }

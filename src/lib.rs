@@ -32,6 +32,7 @@ pub mod expiry;
 pub mod identity;
 pub mod job;
 pub mod key;
+pub mod lease;
 pub mod log;
 pub mod proto;
 pub mod quota;

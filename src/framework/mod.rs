@@ -7,6 +7,7 @@ mod facts;
 mod handler;
 mod help;
 mod inputs;
+mod lease;
 mod route;
 mod template;
 mod ttl;
@@ -16,6 +17,9 @@ pub use engine::{Context, Engine, Found, Mount};
 pub use facts::RouteFacts;
 pub use handler::{Call, Handler, Input};
 pub use inputs::{AnyParams, NoParams, Seconds};
+pub use lease::{
+    Begun, Intent, LeaseHooks, Leased, Login, LoginTerms, Renewal, SecretFacts, SecretKind,
+};
 pub use route::{Access, Needs, Route};
 pub use template::{Overlap, Template};
 pub use ttl::{Granted, TtlLimits, TtlTerms, duration_text};

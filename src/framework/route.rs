@@ -1,6 +1,7 @@
 use schemars::Schema;
 
 use super::handler::{ErasedHandler, Handler, Input, Typed};
+use super::lease::Intent;
 use crate::request::{Operation, Params, Reply};
 
 /// Who may call a route, before any policy is asked.
@@ -29,6 +30,9 @@ pub enum Needs {
     Verdict,
 }
 
+/// The name of an act, and what says beforehand what it will be.
+type Prepared<S> = (&'static str, Box<dyn ErasedHandler<S, Intent>>);
+
 /// One line of an engine's table.
 pub struct Route<S = ()> {
     pub(super) template: &'static str,
@@ -40,6 +44,7 @@ pub struct Route<S = ()> {
     pub(super) lock_name: Option<fn(&Params) -> Option<String>>,
     pub(super) handlers: Vec<(Operation, Box<dyn ErasedHandler<S, Reply>>)>,
     pub(super) exists: Option<Box<dyn ErasedHandler<S, bool>>>,
+    pub(super) intends: Option<Prepared<S>>,
 }
 
 impl<S: Send + Sync + 'static> Route<S> {
@@ -54,6 +59,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             lock_name: None,
             handlers: Vec::new(),
             exists: None,
+            intends: None,
         }
     }
 
@@ -118,6 +124,21 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn acts_outside(mut self) -> Self {
         self.acts_outside = true;
+        self
+    }
+
+    /// The handler acts outside, and `prepare` says beforehand what it is going to do: a record
+    /// of its own log entry, which the handler reads by [`super::Call::intent`] and which goes
+    /// with the handler's own writes. Where that does not come about, the engine's act of this
+    /// name ([`super::Engine::act`]) is called to finish or undo what was begun.
+    #[must_use]
+    pub fn intends<I: Input>(
+        mut self,
+        act: &'static str,
+        prepare: impl for<'c> Handler<'c, S, I, Intent> + 'static,
+    ) -> Self {
+        self.acts_outside = true;
+        self.intends = Some((act, Box::new(Typed::<_, I>::new(prepare))));
         self
     }
 

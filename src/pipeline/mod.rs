@@ -1,36 +1,45 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod errors;
+mod lease;
 mod lockout;
+mod locks;
 mod login;
 mod measured;
 mod once;
+mod outside;
 mod queue;
 mod quota;
+mod revocation;
 mod wrap;
+
+pub use revocation::{ACT_TIME_MAX, Ended, Leases};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
 use crate::auth::lockout::LockoutSettings;
-use crate::auth::token::{NewToken, TokenEntry, TokenStore};
+use crate::auth::token::TokenStore;
 use crate::barrier::Barrier;
 use crate::clock::Clock;
-use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
-use crate::identity::{IdentityStore, Login, WhoCache};
-use crate::log::{LogError, ReplicatedLog};
+use crate::framework::{Context, Needs, TtlLimits};
+use crate::identity::WhoCache;
+use crate::log::ReplicatedLog;
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested, View};
-use crate::request::{Auth, Caller, Error, Operation, Reply, Request, TokenType};
+use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use errors::log_error;
 use lockout::Lockouts;
 use measured::Measured;
 use once::{Begun, Once, Step};
+use outside::{Acted, Intention};
 use queue::Queues;
 use tokio::time::Instant;
 
@@ -44,6 +53,7 @@ pub struct Pipeline {
     pub router: Arc<Router>,
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
+    pub leases: Leases,
     value_bytes_max: usize,
     acls: AclCache,
     limiter: quota::Limiter,
@@ -100,6 +110,10 @@ struct Known {
     view: Option<Arc<dyn View>>,
     /// Once quotas were asked: what the client is told of its rate.
     rate_headers: Option<quota::Headers>,
+    /// The request is the last use of its token.
+    spends_last: bool,
+    /// What is going to be done outside.
+    intention: Option<Intention>,
 }
 
 impl Pipeline {
@@ -113,6 +127,7 @@ impl Pipeline {
             rng,
             router,
             ttl,
+            leases: Leases::default(),
             value_bytes_max,
             acls: AclCache::default(),
             limiter: quota::Limiter::default(),
@@ -199,6 +214,10 @@ impl Pipeline {
         if request.path.starts_with("sys/audit/") && outcome.is_ok() {
             self.follow_audit(&mut known).await;
         }
+        let outcome = match outcome {
+            Ok(reply) => self.finish(reply, deadline).await,
+            Err(error) => Err(error),
+        };
         self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
@@ -244,6 +263,7 @@ impl Pipeline {
         self.audit.close();
         self.once.forget();
         self.limiter.clear();
+        self.leases.counts.forget();
     }
 
     async fn attempt(
@@ -252,6 +272,7 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
+        known.intention = None;
         let mut txn = match self.begin_once(request, known).await? {
             Begun::Fresh(txn) => *txn,
             Begun::Before(outcome) => {
@@ -269,40 +290,32 @@ impl Pipeline {
         let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;
         self.measured.check(begun.elapsed());
-        let Verdict { refusal, spent } = verdict;
+        let Verdict { mut refusal, spent } = verdict;
+        known.spends_last = spent == Spent::Last;
         if !known.audited {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
             known.audited = true;
         }
         let acts_outside = asked == Asked::Reply
             && target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
-        // A request that is refused is a use of its token too. What is done outside is done once,
-        // and may end this node's leadership: a use that could not be counted then would be tried
-        // again on the next leader.
         if refusal.is_some() || acts_outside {
             revoke_spent(&mut txn, spent, known)?;
-            let refused = refusal.map(Err);
-            let kept = match &refused {
-                Some(refused) => (Step::Result, Some(refused)),
-                None => {
-                    txn.demand_entry();
-                    (Step::Intent, None)
-                }
-            };
-            match (self.commit(txn, request, known, kept).await?, refused) {
-                (Commit::Stands, None) => {}
-                (Commit::Stands, Some(refused)) => return Ok(Attempt::Done(Box::new(refused))),
-                (other, _) => return self.unsettled(other, request, known).await,
+            if refusal.is_none() {
+                refusal = self.write_down(&mut txn, request, known, target).await;
+            }
+            if let Some(ended) = self.commit_first(txn, request, known, refusal).await? {
+                return Ok(ended);
             }
             txn = self.begin_again(known).await?;
         }
         // The use of a limited token counts even if the handler fails.
         txn.keep();
-        let outcome = match asked {
-            Asked::Verdict => target
-                .map_or(Ok(()), |target| wrap::refuse_of_node(request, target))
-                .map(|()| Reply::default()),
-            Asked::Reply => self.run(&mut txn, request, known, target).await,
+        let (outcome, acted) = match asked {
+            Asked::Verdict => {
+                let verdict = target.map_or(Ok(()), |target| wrap::refuse_of_node(request, target));
+                (verdict.map(|()| Reply::default()), Acted::Done)
+            }
+            Asked::Reply => self.act(&mut txn, request, known, target).await,
         };
         // Here, not at the commit: what the token has spent stays.
         let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
@@ -312,16 +325,46 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
+        self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
         if !acts_outside {
             revoke_spent(&mut txn, spent, known)?;
         }
         match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
+                self.give_up(known).await;
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
-            Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            stands @ Commit::Stands => {
+                self.count_lease(&stands, known, target, &outcome);
+                Ok(Attempt::Done(Box::new(outcome)))
+            }
             _ if acts_outside => Ok(Attempt::Done(Box::new(outcome))),
             other => self.unsettled(other, request, known).await,
+        }
+    }
+
+    /// A request that is refused is a use of its token too. What is done outside is done once, and
+    /// may end this node's leadership: a use that could not be counted then would be tried again on
+    /// the next leader. `None`: the handler is to run.
+    async fn commit_first(
+        &self,
+        mut txn: Txn,
+        request: &Request,
+        known: &mut Known,
+        refusal: Option<Error>,
+    ) -> Result<Option<Attempt>, Error> {
+        let refused = refusal.map(Err);
+        let kept = match &refused {
+            Some(refused) => (Step::Result, Some(refused)),
+            None => {
+                txn.demand_entry();
+                (Step::Intent, None)
+            }
+        };
+        match (self.commit(txn, request, known, kept).await?, refused) {
+            (Commit::Stands, None) => Ok(None),
+            (Commit::Stands, Some(refused)) => Ok(Some(Attempt::Done(Box::new(refused)))),
+            (other, _) => self.unsettled(other, request, known).await.map(Some),
         }
     }
 
@@ -355,10 +398,13 @@ impl Pipeline {
         let is_login = target.found.is_some_and(|found| found.login);
         let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
-        let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
         let mut reply = self.lockouts.end(txn, attempted, handled)?;
+        reply = self.follow(txn, request, reply).await?;
+        self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {
             reply.mount_type.clone_from(&target.entry.kind);
         }
@@ -370,74 +416,6 @@ impl Pipeline {
             reply.warnings.extend(warning);
         }
         Ok(reply)
-    }
-
-    /// A login's token, in the same transaction as the login.
-    fn issue(
-        &self,
-        txn: &mut Txn,
-        request: &Request,
-        mount: &MountEntry,
-        auth: &mut Auth,
-    ) -> Result<Option<String>, Error> {
-        login::complete(mount, auth)?;
-        let now = txn.now();
-        let terms = TtlTerms {
-            usual: auth.ttl.as_secs(),
-            max: auth.max_ttl.as_secs(),
-            explicit_max: auth.explicit_max_ttl.as_secs(),
-            period: auth.period.as_secs(),
-            ..TtlTerms::default()
-        };
-        let granted = self.ttl.of(&mount.config).grant(&terms, now, now);
-        let granted =
-            granted.ok_or_else(|| Error::bad_request("the max TTL leaves no time to live"))?;
-        let is_batch = auth.token_type == TokenType::Batch;
-        auth.renewable = auth.renewable && !is_batch;
-        auth.orphan = true;
-        auth.ttl = Duration::from_secs(granted.ttl);
-        self.recognize(txn, mount, auth)?;
-        let entry = TokenEntry {
-            policies: auth.token_policies.clone(),
-            path: request.path.clone(),
-            meta: auth.metadata.clone(),
-            display_name: auth.display_name.clone(),
-            num_uses: i64::try_from(auth.num_uses).unwrap_or(i64::MAX),
-            ttl: granted.ttl,
-            explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
-            period: auth.period.as_secs(),
-            renewable: auth.renewable,
-            token_type: auth.token_type,
-            entity_id: auth.entity_id.clone(),
-            bound_cidrs: auth.bound_cidrs.clone(),
-            mount_accessor: mount.accessor.clone(),
-            ..TokenEntry::default()
-        };
-        let mut scope = txn.scope(CORE);
-        let new = NewToken { entry, id: None };
-        let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
-        auth.client_token = token.expose().clone();
-        auth.accessor = entry.accessor;
-        self.measured.token(&mount.kind);
-        Ok(granted.warning)
-    }
-
-    /// The entity behind a login, made where it is the first, and what it adds to the token.
-    fn recognize(&self, txn: &mut Txn, mount: &MountEntry, auth: &mut Auth) -> Result<(), Error> {
-        let now = txn.now();
-        let mut scope = txn.scope(CORE);
-        let mut identities = IdentityStore::new(&mut scope);
-        if !auth.alias_name.is_empty() {
-            let login = Login {
-                mount_accessor: &mount.accessor,
-                local: mount.local,
-                alias_name: &auth.alias_name,
-                alias_metadata: &auth.alias_metadata,
-                group_aliases: &auth.group_aliases,
-            };
-            auth.entity_id = identities.log_in(self.rng.as_ref(), now, login)?;
-        }
-        identities.tell(auth)
     }
 
     /// Create, where the route can tell and nothing is there yet. The token is known to be good;
@@ -483,6 +461,7 @@ impl Pipeline {
             ttl: self.ttl.of(&target.entry.config),
             caller,
             request,
+            intent: None,
         }
     }
 
@@ -593,19 +572,6 @@ fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error>
             TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)
         }
         _ => Ok(()),
-    }
-}
-
-fn log_error(error: LogError) -> Error {
-    match error {
-        LogError::DiskFull => Error::DiskFull,
-        LogError::NotLeader => Error::NotActive,
-        LogError::Unknown => Error::LeadershipLost,
-        LogError::TooLarge { size, limit } => Error::TooLarge(format!(
-            "the request writes {size} bytes in all; a transaction may have {limit} \
-             (max_transaction_size): nothing was written, write less at once"
-        )),
-        other => Error::internal(other),
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod envelope;
 mod error;
+mod lease;
 mod reply;
 pub mod wire;
 
 pub use envelope::envelope;
 pub use error::Error;
-pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
+pub use lease::{Lease, Then};
+pub use reply::{Auth, Body, RawBody, Reply, TokenType, WrapInfo};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -75,6 +75,7 @@ pub fn decode_reply(reply: proto::Reply) -> Result<Reply, Malformed> {
             id: lease.id,
             ttl: Duration::from_millis(lease.ttl_milliseconds),
             renewable: lease.renewable,
+            ..Lease::default()
         }),
         wrap_info: reply.wrap_info.map(|info| WrapInfo {
             token: info.token,
@@ -87,6 +88,7 @@ pub fn decode_reply(reply: proto::Reply) -> Result<Reply, Malformed> {
         status: status.map_err(|_| Malformed("status"))?,
         headers: map(reply.headers),
         mount_type: reply.mount_type,
+        then: None,
     })
 }
 

@@ -12,7 +12,7 @@ use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
     CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
-    run_workers, watch_cors, watch_removal,
+    run_revoker, run_workers, watch_cors, watch_removal,
 };
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Cors, Handler, Listener, ListenerSettings, StartError};
@@ -69,6 +69,7 @@ impl Running {
         let Doors { listeners, entrance, cors } = doors;
         let tasks = Tasks::default();
         tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
+        tasks.spawn("revoker", run_revoker(node.control.clone(), node.pipeline.clone()));
         let tls = listeners.iter().filter_map(|listener| {
             listener.tls().map(|tls| (listener.address().clone(), tls.clone()))
         });

@@ -11,6 +11,7 @@ mod explain;
 mod first;
 mod inspect;
 pub mod jobs;
+mod leases;
 mod locked_users;
 mod metrics;
 mod mounts;
@@ -78,6 +79,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         wrapping::routes(),
         locked_users::routes(),
         audit::routes(),
+        leases::routes(),
     ]
     .into_iter()
     .flatten()

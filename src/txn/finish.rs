@@ -115,7 +115,9 @@ impl Txn {
         while let Some((_, directory)) = open.pop_last() {
             let before = self.snapshot.directory(&directory)?;
             let (mut created, mut deleted) = (0, 0);
-            for (key, write) in &self.kept {
+            // What lies below it stands together with it.
+            let from = self.kept.range(Key::new(directory.clone())..);
+            for (key, write) in from.take_while(|(key, _)| key.path().starts_with(&directory)) {
                 if key.directory() == directory {
                     let exists = self.snapshot.revision(key)? != Revision::ABSENT;
                     match write {

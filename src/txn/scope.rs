@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Txn, Write, decode};
+use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::Revision;
 use crate::request::Error;
@@ -29,6 +30,11 @@ impl<'t> Scope<'t> {
     pub fn within(mut self, namespace: &'t str) -> Self {
         self.namespace = Some(namespace);
         self
+    }
+
+    /// The transaction's time, see [`Txn::now`].
+    pub fn now(&self) -> Timestamp {
+        self.txn.now()
     }
 
     /// Another part of the namespace, in the same transaction. `below` ends in a slash.
@@ -129,6 +135,15 @@ impl<'t> Scope<'t> {
     ) -> Result<Page, Error> {
         let directory = self.directory(directory)?;
         self.txn.page(&directory, after, names_max)
+    }
+
+    /// How many records a directory holds, as they are stored; not noted. Costs one look-up.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn directory_records(&mut self, directory: &str) -> Result<u64, Error> {
+        let directory = self.directory(directory)?;
+        Ok(self.txn.snapshot.directory(&directory)?.records)
     }
 
     /// The revision of a directory, not noted: for caches that are checked by it.

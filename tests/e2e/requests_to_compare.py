@@ -487,8 +487,31 @@ TRANSIT = [
     row("transit: unmounted", "DELETE", "sys/mounts/transit"),
 ]
 
+LEASES = [
+    row("lease: look up nothing", "POST", "sys/leases/lookup", {}),
+    row("lease: look up what is missing", "POST", "sys/leases/lookup", {"lease_id": "nope"}),
+    row("lease: look up by a read", "GET", "sys/leases/lookup"),
+    row("lease: renew nothing", "PUT", "sys/leases/renew", {}),
+    row("lease: renew what is missing", "PUT", "sys/leases/renew", {"lease_id": "nope"}),
+    row("lease: renew what is missing, by the path", "PUT", "sys/leases/renew/nope"),
+    row("lease: revoke nothing", "PUT", "sys/leases/revoke", {}),
+    row("lease: revoke what is missing", "PUT", "sys/leases/revoke", {"lease_id": "nope"}),
+    row("lease: revoke what is missing, by the path", "PUT", "sys/leases/revoke/nope"),
+    row("lease: revoke by a read", "GET", "sys/leases/revoke/nope"),
+    row("lease: revoke a prefix of nothing", "PUT", "sys/leases/revoke-prefix/nope"),
+    row("lease: revoke no prefix", "PUT", "sys/leases/revoke-prefix"),
+    row("lease: force a prefix of nothing", "PUT", "sys/leases/revoke-force/nope"),
+    row("lease: force no prefix", "PUT", "sys/leases/revoke-force"),
+    row("lease: list what is missing", "LIST", "sys/leases/lookup/nope/"),
+    row("lease: count without a type", "GET", "sys/leases/count"),
+    row("lease: count", "GET", "sys/leases/count?type=irrevocable"),
+    row("lease: list without a type", "GET", "sys/leases"),
+    row("lease: list the irrevocable", "GET", "sys/leases?type=irrevocable"),
+]
+
 REQUESTS = (
     STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + AUDIT
+    + LEASES
     + requests_of_sys.rows(row)
     + requests_of_identity.REQUESTS
     + requests_of_logins.REQUESTS

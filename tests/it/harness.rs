@@ -57,7 +57,7 @@ impl Server {
             if entry.kind == "system" {
                 return Some(system_for_router.clone());
             }
-            let own = mounts.iter().find(|(path, _)| *path == entry.path);
+            let own = mounts.iter().find(|(path, _)| self::entry(path).uuid == entry.uuid);
             if let Some((_, mount)) = own {
                 return Some(mount.clone());
             }
@@ -241,9 +241,14 @@ pub(crate) fn line(outcome: Result<Reply, Error>) -> String {
     line
 }
 
+/// An auth method's path begins with `auth/`.
 fn entry(path: &str) -> MountEntry {
+    let (table, path) = match path.strip_prefix("auth/") {
+        Some(path) => (Table::Auth, path),
+        None => (Table::Secret, path),
+    };
     MountEntry {
-        table: Table::Secret,
+        table,
         path: path.into(),
         kind: "test".into(),
         description: String::new(),

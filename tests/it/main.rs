@@ -17,6 +17,7 @@ mod harness;
 mod help;
 mod http;
 mod identity;
+mod lease;
 mod login;
 mod once;
 mod paging;

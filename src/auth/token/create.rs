@@ -189,6 +189,7 @@ fn basics(
     };
     let of_parent = |text: &str| if is_orphan { String::new() } else { text.to_owned() };
     Ok(TokenEntry {
+        lease_mount: call.mount.accessor.clone(),
         parent: of_parent(&caller.name),
         path: path(call, role),
         meta: input.meta.clone(),
@@ -361,7 +362,7 @@ fn display_name(asked: &str) -> String {
 }
 
 /// As a reply tells of a token that was just made or renewed.
-pub(super) fn auth(entry: &TokenEntry, token: String, ttl: u64) -> Auth {
+pub fn auth(entry: &TokenEntry, token: String, ttl: u64) -> Auth {
     Auth {
         client_token: token,
         accessor: entry.accessor.clone(),

@@ -7,7 +7,7 @@ use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
 use crate::framework::{Call, Route, Seconds, TtlTerms};
 use crate::identity::IdentityStore;
-use crate::request::{Error, Reply, TokenType};
+use crate::request::{Error, Reply, Then, TokenType};
 use crate::secret::Secret;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -57,8 +57,8 @@ async fn renew_accessor(call: &mut Call<'_>, input: OfAccessor) -> Result<Reply,
     extend(call, &found, input.increment)
 }
 
-/// What an auth method has to say of its own tokens' renewal, its mount's limits included, goes
-/// into the terms here: `entry.mount_accessor` tells whose they are.
+/// What an auth method made is renewed by its own rules and its mount's limits, which the
+/// pipeline asks for.
 fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Reply, Error> {
     if increment.0 < 0 {
         return Err(Error::BadRequest(format!(
@@ -76,6 +76,11 @@ fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Repl
     }
     if !entry.renewable {
         return Err(Error::bad_request("lease is not renewable"));
+    }
+    if !entry.mount_accessor.is_empty() {
+        let (name, token) = (found.name.clone(), found.id.clone());
+        let then = Then::RenewToken { name, token, increment: increment.unsigned() };
+        return Ok(Reply { then: Some(then), ..Reply::default() });
     }
     let terms = TtlTerms {
         requested: increment.unsigned(),

@@ -125,7 +125,12 @@ fn a_reply_arrives_as_it_was_given() {
                 num_uses: 3,
                 ..Auth::default()
             }),
-            lease: Some(Lease { id: "lease".into(), ttl: Duration::from_secs(1), renewable: true }),
+            lease: Some(Lease {
+                id: "lease".into(),
+                ttl: Duration::from_secs(1),
+                renewable: true,
+                ..Lease::default()
+            }),
             wrap_info: Some(WrapInfo {
                 token: "wrapping".into(),
                 accessor: "accessor".into(),
@@ -137,6 +142,7 @@ fn a_reply_arrives_as_it_was_given() {
             status: Some(202),
             headers: BTreeMap::from([("x-a".into(), "1".into())]),
             mount_type: "kv".into(),
+            then: None,
         };
         let shown = format!("{reply:?}");
         let answer = encode_answer(Outcome::Answered(Ok(reply)), 1).encode_to_vec();
