@@ -15,7 +15,11 @@ use crate::txn::Scope;
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Filing {
     /// Failed tries to end it.
+    #[serde(default)]
     pub attempts: u32,
+    /// The moment itself, of what is not to wait for its minute to be over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// What a worker made of a filing that is due.
@@ -84,6 +88,28 @@ impl<'s, 't> Expiry<'s, 't> {
         Ok(Vec::new())
     }
 
+    /// Filings with a moment of their own that has come, though their minute is not over. A
+    /// minute that is too full is left until it is.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn early(&mut self, now: Timestamp) -> Result<Vec<Due>, Error> {
+        let minute = now.0 / MINUTE_MILLISECONDS + 1;
+        let records = self.scope.directory_records(&directory(minute))?;
+        if records == 0 || records > EARLY_RECORDS_MAX {
+            return Ok(Vec::new());
+        }
+        let mut due = Vec::new();
+        for id in self.scope.peek_names(&directory(minute))? {
+            let filing = self.scope.get_shared::<Filing>(&key(minute, &id))?;
+            let at = filing.and_then(|filing| filing.at);
+            if at.is_some_and(|at| at <= now) {
+                due.push(Due { id, minute });
+            }
+        }
+        Ok(due)
+    }
+
     /// Takes a filing away, or files it again.
     ///
     /// # Errors
@@ -106,7 +132,7 @@ impl<'s, 't> Expiry<'s, 't> {
         let minutes = 1_u64 << attempts.min(RETRY_DOUBLINGS_MAX);
         self.unfile(&due.id, due.minute)?;
         let next = Timestamp(now.0.saturating_add((minutes - 1) * MINUTE_MILLISECONDS));
-        self.file(&due.id, next, Filing { attempts })
+        self.file(&due.id, next, Filing { attempts, at: None })
     }
 
     /// Those from `first` to `last` that may hold something. Few are looked up one by one; of
@@ -150,6 +176,9 @@ const MINUTE_MILLISECONDS: u64 = 60_000;
 
 /// About an hour between tries at most.
 const RETRY_DOUBLINGS_MAX: u32 = 6;
+
+/// Looked at again and again while their minute lasts.
+const EARLY_RECORDS_MAX: u64 = 4096;
 
 /// Beyond it one listing of all minutes is cheaper.
 const MINUTES_PROBED_MAX: u64 = 120;

@@ -29,11 +29,14 @@ pub mod mount;
 pub mod barrier;
 pub mod cluster;
 pub mod expiry;
+pub mod identity;
 pub mod job;
 pub mod key;
 pub mod kms;
+pub mod lease;
 pub mod log;
 pub mod proto;
+pub mod quota;
 pub mod raft;
 pub mod record;
 pub mod seal;
@@ -42,10 +45,12 @@ pub mod telemetry;
 pub mod txn;
 
 // Base.
+pub mod audit_log;
 pub mod clock;
 pub mod crypto;
 pub mod duration;
 pub mod hcl;
 pub mod network;
+pub mod password;
 pub mod rng;
 pub mod secret;

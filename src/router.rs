@@ -126,7 +126,11 @@ impl Router {
         Ok(paths)
     }
 
-    fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
+    /// A mount by its entry, also one that is mounted no more.
+    ///
+    /// # Errors
+    /// Where no engine of this program has its type.
+    pub fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
         let version = entry.options.get("version").cloned().unwrap_or_default();
         let key = (entry.table, entry.path.clone());
         let fits = |opened: &&Opened| opened.uuid == entry.uuid && opened.version == version;

@@ -20,14 +20,17 @@ mod yaml;
 mod audit;
 mod auth;
 mod delete;
+mod explain;
 mod kv;
 mod lease;
 mod list;
 mod login;
+mod monitor;
 mod mount;
 mod operator;
 mod patch;
 mod path_help;
+mod plugin;
 mod policy;
 mod print;
 mod read;
@@ -104,7 +107,11 @@ enum Command {
     Lease(lease::Command),
     #[command(subcommand)]
     Operator(operator::Command),
+    Explain(explain::Args),
+    Monitor(monitor::Args),
     PathHelp(path_help::Args),
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
@@ -185,6 +192,10 @@ fn dispatch(
 }
 
 async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<(), Failure> {
+    let is_report = matches!(command, Command::Audit(audit::Command::Report(_)));
+    if session.format.is_of_reports() && !is_report {
+        return Err(Failure::local("-format=csv and -format=html are for `audit report` alone."));
+    }
     match command {
         Command::Read(args) => read::run(session, &args).await,
         Command::Write(args) => write::run(session, &args).await,
@@ -201,6 +212,9 @@ async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<
         Command::Kv(command) => kv::run(session, command).await,
         Command::Lease(command) => lease::run(session, command).await,
         Command::Operator(command) => operator::run(session, command).await,
+        Command::Explain(args) => explain::run(session, &args).await,
+        Command::Monitor(args) => monitor::run(session, &args).await,
+        Command::Plugin(command) => plugin::run(session, command).await,
         Command::PathHelp(args) => path_help::run(session, &args).await,
         Command::Policy(command) => policy::run(session, command).await,
         Command::Print(command) => print::run(session, &command),

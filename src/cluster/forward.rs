@@ -8,9 +8,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::hello::Refusal;
+use crate::clock::Timestamp;
 use crate::proto::forward as proto;
 use crate::proto::forward::Operation as EncodedOperation;
-use crate::record::{Numbers, RequestId};
+use crate::record::{Numbers, OriginId, RequestId};
 use crate::request::wire::{Malformed, decode_error, decode_reply, encode_error, encode_reply};
 use crate::request::{Error, Operation, Reply, Request};
 use crate::secret::Secret;
@@ -77,6 +78,17 @@ pub(super) fn encode(forwarded: &Forwarded) -> Result<proto::Request, Error> {
         .iter()
         .map(|(name, values)| proto::Header { name: name.clone(), values: values.clone() });
     let certificates = request.client_certificates.iter().map(|der| Bytes::copy_from_slice(der));
+    let (mut origin, mut number) = Default::default();
+    let (mut proxied, mut proxied_milliseconds) = Default::default();
+    match &request.known_as {
+        Some(RequestId::Numbered { origin: id, number: given }) => {
+            (origin, number) = (Bytes::copy_from_slice(&id.0), *given);
+        }
+        Some(RequestId::Proxied { made, id }) => {
+            (proxied, proxied_milliseconds) = (Bytes::copy_from_slice(id), made.0);
+        }
+        None => {}
+    }
     Ok(proto::Request {
         version: VERSION,
         id: request.id.clone(),
@@ -96,9 +108,10 @@ pub(super) fn encode(forwarded: &Forwarded) -> Result<proto::Request, Error> {
             Wanted::Verdict => proto::Wanted::Verdict,
         }
         .into(),
-        known_as: request
-            .known_as
-            .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.encode())),
+        origin,
+        number,
+        proxied,
+        proxied_milliseconds,
         finished: forwarded.finished.iter().flat_map(|(first, last)| [*first, *last]).collect(),
         leader_term: forwarded.leader_term,
     })
@@ -114,12 +127,9 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
         proto::Wanted::Unknown => return Err(ForwardError::Malformed("wanted")),
     };
     let operation = decode_operation(message.operation())?;
+    let known_as = known_as(&message)?;
     let remote = message.remote.map(|remote| remote.parse()).transpose();
     let headers = message.headers.into_iter().map(|header| (header.name, header.values));
-    let known_as = match message.known_as.as_ref() {
-        [] => None,
-        bytes => Some(RequestId::decode(bytes).ok_or(ForwardError::Malformed("request id"))?),
-    };
     let (finished, rest) = message.finished.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(ForwardError::Malformed("finished requests"));
@@ -136,6 +146,8 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
         remote: remote.map_err(|_| ForwardError::Malformed("remote"))?,
         client_certificates: message.client_certificates.iter().map(|der| der.to_vec()).collect(),
         headers: headers.collect(),
+        // Told by the connection, never by the message.
+        forwarded_from: None,
     };
     Ok(Forwarded {
         request,
@@ -190,6 +202,25 @@ fn decode_operation(operation: EncodedOperation) -> Result<Operation, ForwardErr
         EncodedOperation::Patch => Operation::Patch,
         EncodedOperation::Read => Operation::Read,
         EncodedOperation::Update => Operation::Update,
+    })
+}
+
+/// By which a repeated request is known.
+fn known_as(message: &proto::Request) -> Result<Option<RequestId>, ForwardError> {
+    let id = |bytes: &Bytes| {
+        bytes.as_ref().try_into().map_err(|_| ForwardError::Malformed("request id"))
+    };
+    Ok(match (message.origin.is_empty(), message.proxied.is_empty()) {
+        (true, true) => None,
+        (false, true) => {
+            let origin = OriginId(id(&message.origin)?);
+            Some(RequestId::Numbered { origin, number: message.number })
+        }
+        (true, false) => {
+            let made = Timestamp(message.proxied_milliseconds);
+            Some(RequestId::Proxied { made, id: id(&message.proxied)? })
+        }
+        (false, false) => return Err(ForwardError::Malformed("request id")),
     })
 }
 

@@ -69,6 +69,9 @@ stanza! {
         pub x_forwarded_for_reject_not_present: bool = "true",
         /// Whether a request with the header from anyone else is refused.
         pub x_forwarded_for_reject_not_authorized: bool = "true",
+        /// Proxies whose `X-Strongroom-Request-Id` is believed: a request that one sends again takes
+        /// effect once.
+        pub x_strongroom_request_id_authorized_addrs: Networks = "",
         /// Who may read the metrics here.
         pub telemetry: ListenerTelemetry,
         /// Headers that responses get, by status.

@@ -81,6 +81,11 @@ impl Fields {
 }
 
 impl FieldKind {
+    /// Of one property of a schema.
+    pub fn of_schema(property: &Value) -> Self {
+        kind(property)
+    }
+
     /// As help shows it.
     pub(super) fn name(self) -> &'static str {
         match self {

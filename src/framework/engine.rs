@@ -1,5 +1,7 @@
+use super::facts::RouteFacts;
 use super::handler::Call;
 use super::help;
+use super::lease::{Hooks, LeaseHooks};
 use super::route::{Access, Needs, Route};
 use super::template::{Overlap, Template};
 use super::ttl::TtlLimits;
@@ -15,6 +17,7 @@ pub struct Engine<S = ()> {
     about: &'static str,
     /// Sorted: the most specific first.
     routes: Vec<(Template, Route<S>)>,
+    pub(super) hooks: Hooks<S>,
 }
 
 impl<S: Send + Sync + 'static> Engine<S> {
@@ -35,7 +38,7 @@ impl<S: Send + Sync + 'static> Engine<S> {
                 return Err(Overlap(first.template, second.template));
             }
         }
-        Ok(Self { name, about, routes })
+        Ok(Self { name, about, routes, hooks: Hooks::default() })
     }
 
     pub fn mount(self, state: S) -> Box<dyn Mount> {
@@ -63,6 +66,8 @@ pub struct Found {
     pub acts_outside: bool,
     pub login: bool,
     pub tells_create: bool,
+    /// Acts outside, and says beforehand what it is going to do.
+    pub intends: bool,
 }
 
 /// What a handler is given, but for its input.
@@ -77,15 +82,23 @@ pub struct Context<'c> {
     pub ttl: TtlLimits,
     pub caller: Option<&'c Caller>,
     pub request: &'c Request,
+    /// What the handler has said it is going to do outside.
+    pub intent: Option<&'c Params>,
 }
 
 /// An engine opened at a path, its state type forgotten.
-pub trait Mount: Send + Sync {
+pub trait Mount: LeaseHooks + Send + Sync {
     fn find(&self, path: &str) -> Option<Found>;
+
+    /// Its whole table, the most specific route first.
+    fn routes(&self) -> Vec<RouteFacts>;
 
     /// What people are told of a path: the whole mount where it is empty. `None` where no route
     /// matches.
     fn help(&self, path: &str) -> Option<String>;
+
+    /// Of a login: who logs in, as failures are counted.
+    fn lock_name(&self, path: &str, params: &Params) -> Option<String>;
 
     /// Whether a write to this path would be an update; `None` where the route cannot tell.
     fn exists<'c>(
@@ -104,13 +117,13 @@ pub trait Mount: Send + Sync {
     ) -> BoxFuture<'c, Result<Reply, Error>>;
 }
 
-struct Open<S> {
-    engine: Engine<S>,
-    state: S,
+pub(super) struct Open<S> {
+    pub(super) engine: Engine<S>,
+    pub(super) state: S,
 }
 
 impl<S: Send + Sync + 'static> Open<S> {
-    fn find(&self, path: &str) -> Option<(&Route<S>, Params)> {
+    pub(super) fn find(&self, path: &str) -> Option<(&Route<S>, Params)> {
         self.engine
             .routes
             .iter()
@@ -126,7 +139,19 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             acts_outside: route.acts_outside,
             login: route.login,
             tells_create: route.exists.is_some(),
+            intends: route.intends.is_some(),
         })
+    }
+
+    fn routes(&self) -> Vec<RouteFacts> {
+        self.engine.routes().map(RouteFacts::of).collect()
+    }
+
+    fn lock_name(&self, path: &str, params: &Params) -> Option<String> {
+        let (route, captures) = self.find(path)?;
+        let name = route.lock_name?;
+        let (params, _) = merge(params.clone(), captures);
+        name(&params)
     }
 
     fn help(&self, path: &str) -> Option<String> {
@@ -186,7 +211,7 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
 }
 
 impl<'c> Context<'c> {
-    fn call<S>(self, state: &'c S) -> Call<'c, S> {
+    pub(super) fn call<S>(self, state: &'c S) -> Call<'c, S> {
         let now = self.txn.now();
         let storage = self.txn.scope(self.prefix);
         let storage = match self.namespace {
@@ -202,12 +227,13 @@ impl<'c> Context<'c> {
             ttl: self.ttl,
             caller: self.caller,
             request: self.request,
+            intent: self.intent,
         }
     }
 }
 
 /// What the path captured wins; the names of what it replaced are told.
-fn merge(params: Params, captures: Params) -> (Params, Vec<String>) {
+pub(super) fn merge(params: Params, captures: Params) -> (Params, Vec<String>) {
     let mut merged = params;
     let mut replaced = Vec::new();
     for (name, value) in captures {

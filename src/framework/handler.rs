@@ -28,6 +28,19 @@ pub struct Call<'a, S = ()> {
     /// `None` on a route that needs no token.
     pub caller: Option<&'a Caller>,
     pub request: &'a Request,
+    pub(super) intent: Option<&'a Params>,
+}
+
+impl<S> Call<'_, S> {
+    /// What [`super::Route::intends`] said before this handler ran. It is on disk: whatever
+    /// becomes of this process, the act is finished or undone.
+    ///
+    /// # Errors
+    /// Where the route intends nothing, or something of another shape.
+    pub fn intent<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let intent = self.intent.ok_or_else(|| Error::internal("the route intends nothing"))?;
+        serde_json::from_value(Value::Object(intent.clone())).map_err(Error::internal)
+    }
 }
 
 /// A request's parameters: captures, query and body, merged and parsed before the handler runs.

@@ -1,7 +1,8 @@
 use schemars::Schema;
 
 use super::handler::{ErasedHandler, Handler, Input, Typed};
-use crate::request::{Operation, Reply};
+use super::lease::Intent;
+use crate::request::{Operation, Params, Reply};
 
 /// Who may call a route, before any policy is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +30,9 @@ pub enum Needs {
     Verdict,
 }
 
+/// The name of an act, and what says beforehand what it will be.
+type Prepared<S> = (&'static str, Box<dyn ErasedHandler<S, Intent>>);
+
 /// One line of an engine's table.
 pub struct Route<S = ()> {
     pub(super) template: &'static str,
@@ -37,8 +41,10 @@ pub struct Route<S = ()> {
     pub(super) needs: Needs,
     pub(super) acts_outside: bool,
     pub(super) login: bool,
+    pub(super) lock_name: Option<fn(&Params) -> Option<String>>,
     pub(super) handlers: Vec<(Operation, Box<dyn ErasedHandler<S, Reply>>)>,
     pub(super) exists: Option<Box<dyn ErasedHandler<S, bool>>>,
+    pub(super) intends: Option<Prepared<S>>,
 }
 
 impl<S: Send + Sync + 'static> Route<S> {
@@ -50,8 +56,10 @@ impl<S: Send + Sync + 'static> Route<S> {
             needs: Needs::Active,
             acts_outside: false,
             login: false,
+            lock_name: None,
             handlers: Vec::new(),
             exists: None,
+            intends: None,
         }
     }
 
@@ -88,6 +96,14 @@ impl<S: Send + Sync + 'static> Route<S> {
         self.unauthenticated()
     }
 
+    /// As [`Self::login`]; `name` tells of the parameters, captures included, under which name
+    /// failures are counted that lock the user out.
+    #[must_use]
+    pub fn login_as(mut self, name: fn(&Params) -> Option<String>) -> Self {
+        self.lock_name = Some(name);
+        self.login()
+    }
+
     /// Answered by any node for itself, sealed or not. Its handler has no storage.
     #[must_use]
     pub fn local(mut self) -> Self {
@@ -108,6 +124,21 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn acts_outside(mut self) -> Self {
         self.acts_outside = true;
+        self
+    }
+
+    /// The handler acts outside, and `prepare` says beforehand what it is going to do: a record
+    /// of its own log entry, which the handler reads by [`super::Call::intent`] and which goes
+    /// with the handler's own writes. Where that does not come about, the engine's act of this
+    /// name ([`super::Engine::act`]) is called to finish or undo what was begun.
+    #[must_use]
+    pub fn intends<I: Input>(
+        mut self,
+        act: &'static str,
+        prepare: impl for<'c> Handler<'c, S, I, Intent> + 'static,
+    ) -> Self {
+        self.acts_outside = true;
+        self.intends = Some((act, Box::new(Typed::<_, I>::new(prepare))));
         self
     }
 

@@ -24,6 +24,7 @@ use super::decode::{BodyKind, Head, NAMESPACE, Origin};
 use super::encode::{self, Asked, Encoded};
 use super::forwarded;
 use super::path::{self, Printable, Route};
+use super::request_id;
 use super::status::Refusal;
 use super::timeouts::InFlight;
 use super::{Answer, BodyRule, Download, Handler, ListenerSettings, MetricsAccess, Tls};
@@ -120,6 +121,9 @@ impl Service {
             Route::Robots => return Ok((encode::text(ROBOTS), None)),
             Route::Unknown => return Err(Refusal::new(404, [])),
         };
+        // By who connects, not by whom the request is forwarded for.
+        let known_as =
+            request_id::of(&self.settings.request_ids_from, &parts.headers, origin.remote)?;
         self.check_metrics(&path)?;
         let origin = match &self.settings.forwarded_for {
             Some(rule) => forwarded::origin(rule, &parts.headers, origin)?,
@@ -137,7 +141,8 @@ impl Service {
             let text = "too many requests are at work; try again".to_owned();
             return Err(Error::Unavailable(text).into());
         };
-        let (request, upload, share) = self.read(head, rule, body).await?;
+        let (mut request, upload, share) = self.read(head, rule, body).await?;
+        request.known_as = known_as;
         let deadline = self.settings.request_deadline.filter(|_| rule == BodyRule::Parameters);
         Ok(self.run(request, upload, deadline, (permit, share)).await)
     }

@@ -41,6 +41,8 @@ pub struct ListenerSettings {
     pub response_headers: ResponseHeaders,
     /// `x_forwarded_for_*`.
     pub forwarded_for: Option<ForwardedFor>,
+    /// `x_strongroom_request_id_authorized_addrs`.
+    pub request_ids_from: Vec<Network>,
     /// `sys/config/cors`, which changes while the listener serves.
     pub cors: Arc<Cors>,
     /// `proxy_protocol_*`.
@@ -66,6 +68,7 @@ impl ListenerSettings {
             printable_check: true,
             response_headers: ResponseHeaders::default(),
             forwarded_for: None,
+            request_ids_from: Vec::new(),
             cors: Arc::default(),
             proxy_protocol: None,
             metrics: MetricsAccess::default(),

@@ -6,7 +6,7 @@ use crate::request::Error;
 pub fn status_of(error: &Error) -> (u16, Vec<String>) {
     let text = error.to_string();
     match error {
-        Error::BadRequest(_) => (400, vec![text]),
+        Error::BadRequest(_) | Error::InvalidCredentials(_) => (400, vec![text]),
         Error::Forbidden(_) => (403, vec![text]),
         // As in Vault: these come through a formatter of many errors, and logs are searched for it.
         Error::Denied => (403, vec![decorated(&text)]),
@@ -17,7 +17,7 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
         Error::Missing(_) | Error::NoRoute(_) => (404, vec![text]),
         Error::StateNotPresent => (412, vec![text]),
         Error::TooLarge(_) => (413, vec![text]),
-        Error::TooMany(_) => (429, vec![text]),
+        Error::TooMany(_) | Error::TooManyWith { .. } => (429, vec![text]),
         Error::Internal(_) => (500, vec![text]),
         Error::Uninitialized => (501, vec![text]),
         Error::Conflict

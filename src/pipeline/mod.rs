@@ -1,29 +1,45 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod errors;
+mod lease;
+mod lockout;
+mod locks;
+mod login;
 mod measured;
 mod once;
+mod outside;
 mod queue;
+mod quota;
+mod revocation;
+mod wrap;
+
+pub use revocation::{ACT_TIME_MAX, Ended, Leases};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{Broker, Record, Side};
-use crate::auth::token::{NewToken, TokenEntry, TokenStore};
+use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
+use crate::auth::lockout::LockoutSettings;
+use crate::auth::token::TokenStore;
 use crate::barrier::Barrier;
 use crate::clock::Clock;
-use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
-use crate::log::{LogError, ReplicatedLog};
+use crate::framework::{Context, Needs, TtlLimits};
+use crate::identity::WhoCache;
+use crate::log::ReplicatedLog;
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested, View};
-use crate::request::{Auth, Caller, Error, Operation, Reply, Request, TokenType};
+use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use errors::log_error;
+use lockout::Lockouts;
 use measured::Measured;
 use once::{Begun, Once, Step};
+use outside::{Acted, Intention};
 use queue::Queues;
 use tokio::time::Instant;
 
@@ -37,8 +53,12 @@ pub struct Pipeline {
     pub router: Arc<Router>,
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
+    pub leases: Leases,
     value_bytes_max: usize,
     acls: AclCache,
+    limiter: quota::Limiter,
+    identities: WhoCache,
+    lockouts: Lockouts,
     measured: Measured,
     once: Once,
     queues: Queues,
@@ -81,11 +101,19 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    policies: Option<PolicyResults>,
+    devices: Devices,
     is_login: bool,
     audited: bool,
     /// In which it began, or is to begin.
     term: Option<u64>,
     view: Option<Arc<dyn View>>,
+    /// Once quotas were asked: what the client is told of its rate.
+    rate_headers: Option<quota::Headers>,
+    /// The request is the last use of its token.
+    spends_last: bool,
+    /// What is going to be done outside.
+    intention: Option<Intention>,
 }
 
 impl Pipeline {
@@ -99,12 +127,23 @@ impl Pipeline {
             rng,
             router,
             ttl,
+            leases: Leases::default(),
             value_bytes_max,
             acls: AclCache::default(),
+            limiter: quota::Limiter::default(),
+            identities: WhoCache::default(),
+            lockouts: Lockouts::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
         }
+    }
+
+    /// With what the configuration says of users who fail to log in.
+    #[must_use]
+    pub fn with_lockout(mut self, settings: LockoutSettings) -> Self {
+        self.lockouts.settings = settings;
+        self
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -172,11 +211,18 @@ impl Pipeline {
             }
         };
         drop(place);
+        if request.path.starts_with("sys/audit/") && outcome.is_ok() {
+            self.follow_audit(&mut known).await;
+        }
+        let outcome = match outcome {
+            Ok(reply) => self.finish(reply, deadline).await,
+            Err(error) => Err(error),
+        };
         self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
-        outcome
+        quota::with_headers(outcome.map(wrap::shown), known.rate_headers)
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -212,7 +258,12 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.identities.clear();
+        self.lockouts.clear();
+        self.audit.close();
         self.once.forget();
+        self.limiter.clear();
+        self.leases.counts.forget();
     }
 
     async fn attempt(
@@ -221,52 +272,50 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
+        known.intention = None;
         let mut txn = match self.begin_once(request, known).await? {
             Begun::Fresh(txn) => *txn,
-            Begun::Before(outcome) => return self.repeated(request, known, outcome).await,
+            Begun::Before(outcome) => {
+                known.devices = self.audit_devices().await?;
+                return self.repeated(request, known, outcome).await;
+            }
         };
+        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
+        self.admit(&mut txn, request, known, target).await?;
         known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
         let begun = Instant::now();
         let verdict = self.authorize(&mut txn, request, known, target).await?;
         self.measured.check(begun.elapsed());
-        let Verdict { refusal, spent } = verdict;
+        let Verdict { mut refusal, spent } = verdict;
+        known.spends_last = spent == Spent::Last;
         if !known.audited {
             self.record(request, known, Side::Request(refusal.as_ref())).await?;
             known.audited = true;
         }
         let acts_outside = asked == Asked::Reply
             && target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
-        // A request that is refused is a use of its token too. What is done outside is done once,
-        // and may end this node's leadership: a use that could not be counted then would be tried
-        // again on the next leader.
         if refusal.is_some() || acts_outside {
             revoke_spent(&mut txn, spent, known)?;
-            let refused = refusal.map(Err);
-            let kept = match &refused {
-                Some(refused) => (Step::Result, Some(refused)),
-                None => {
-                    txn.demand_entry();
-                    (Step::Intent, None)
-                }
-            };
-            match (self.commit(txn, request, known, kept).await?, refused) {
-                (Commit::Stands, None) => {}
-                (Commit::Stands, Some(refused)) => return Ok(Attempt::Done(Box::new(refused))),
-                (other, _) => return self.unsettled(other, request, known).await,
+            if refusal.is_none() {
+                refusal = self.write_down(&mut txn, request, known, target).await;
+            }
+            if let Some(ended) = self.commit_first(txn, request, known, refusal).await? {
+                return Ok(ended);
             }
             txn = self.begin_again(known).await?;
         }
         // The use of a limited token counts even if the handler fails.
         txn.keep();
-        let outcome = match asked {
-            Asked::Verdict => target
-                .map_or(Ok(()), |target| refuse_wrapping(request, target))
-                .map(|()| Reply::default()),
-            Asked::Reply => self.run(&mut txn, request, known, target).await,
+        let (outcome, acted) = match asked {
+            Asked::Verdict => {
+                let verdict = target.map_or(Ok(()), |target| wrap::refuse_of_node(request, target));
+                (verdict.map(|()| Reply::default()), Acted::Done)
+            }
+            Asked::Reply => self.act(&mut txn, request, known, target).await,
         };
         // Here, not at the commit: what the token has spent stays.
         let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
@@ -276,16 +325,46 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
+        self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
         if !acts_outside {
             revoke_spent(&mut txn, spent, known)?;
         }
         match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
+                self.give_up(known).await;
                 Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
             }
-            Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
+            stands @ Commit::Stands => {
+                self.count_lease(&stands, known, target, &outcome);
+                Ok(Attempt::Done(Box::new(outcome)))
+            }
             _ if acts_outside => Ok(Attempt::Done(Box::new(outcome))),
             other => self.unsettled(other, request, known).await,
+        }
+    }
+
+    /// A request that is refused is a use of its token too. What is done outside is done once, and
+    /// may end this node's leadership: a use that could not be counted then would be tried again on
+    /// the next leader. `None`: the handler is to run.
+    async fn commit_first(
+        &self,
+        mut txn: Txn,
+        request: &Request,
+        known: &mut Known,
+        refusal: Option<Error>,
+    ) -> Result<Option<Attempt>, Error> {
+        let refused = refusal.map(Err);
+        let kept = match &refused {
+            Some(refused) => (Step::Result, Some(refused)),
+            None => {
+                txn.demand_entry();
+                (Step::Intent, None)
+            }
+        };
+        match (self.commit(txn, request, known, kept).await?, refused) {
+            (Commit::Stands, None) => Ok(None),
+            (Commit::Stands, Some(refused)) => Ok(Some(Attempt::Done(Box::new(refused)))),
+            (other, _) => self.unsettled(other, request, known).await.map(Some),
         }
     }
 
@@ -297,73 +376,46 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Result<Reply, Error> {
         let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
-        refuse_wrapping(request, target)?;
+        wrap::refuse_of_node(request, target)?;
         if request.operation == Operation::Help {
             let help = target.mount.help(&target.path).ok_or(Error::UnsupportedPath)?;
             return Reply::bare(&serde_json::json!({ "help": help, "see_also": null }));
         }
+        let outcome = self.run_handler(txn, request, known, target).await;
+        if target.found.is_some_and(|found| found.needs == Needs::Nothing) {
+            return outcome;
+        }
+        self.wrap(txn, request, &target.entry, outcome)
+    }
+
+    async fn run_handler(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        known: &Known,
+        target: &Target,
+    ) -> Result<Reply, Error> {
+        let is_login = target.found.is_some_and(|found| found.login);
+        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
-        let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
-        let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
+        let handled = target.mount.handle(context, known.operation, &target.path, params).await;
+        let mut reply = self.lockouts.end(txn, attempted, handled)?;
+        reply = self.follow(txn, request, reply).await?;
+        self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {
             reply.mount_type.clone_from(&target.entry.kind);
         }
         if let Some(auth) = &mut reply.auth
             && auth.client_token.is_empty()
-            && target.found.is_some_and(|found| found.login)
+            && is_login
         {
             let warning = self.issue(txn, request, &target.entry, auth)?;
             reply.warnings.extend(warning);
         }
         Ok(reply)
-    }
-
-    /// A login's token, in the same transaction as the login.
-    fn issue(
-        &self,
-        txn: &mut Txn,
-        request: &Request,
-        mount: &MountEntry,
-        auth: &mut Auth,
-    ) -> Result<Option<String>, Error> {
-        let now = txn.now();
-        let terms = TtlTerms {
-            requested: auth.ttl.as_secs(),
-            explicit_max: auth.explicit_max_ttl.as_secs(),
-            period: auth.period.as_secs(),
-            ..TtlTerms::default()
-        };
-        let granted = self.ttl.of(&mount.config).grant(&terms, now, now);
-        let granted =
-            granted.ok_or_else(|| Error::bad_request("the max TTL leaves no time to live"))?;
-        let is_batch = auth.token_type == TokenType::Batch;
-        auth.renewable = auth.renewable && !is_batch;
-        auth.orphan = true;
-        auth.ttl = Duration::from_secs(granted.ttl);
-        let entry = TokenEntry {
-            policies: auth.token_policies.clone(),
-            path: request.path.clone(),
-            meta: auth.metadata.clone(),
-            display_name: auth.display_name.clone(),
-            num_uses: i64::try_from(auth.num_uses).unwrap_or(i64::MAX),
-            ttl: granted.ttl,
-            explicit_max_ttl: auth.explicit_max_ttl.as_secs(),
-            period: auth.period.as_secs(),
-            renewable: auth.renewable,
-            token_type: auth.token_type,
-            entity_id: auth.entity_id.clone(),
-            bound_cidrs: auth.bound_cidrs.clone(),
-            mount_accessor: mount.accessor.clone(),
-            ..TokenEntry::default()
-        };
-        let mut scope = txn.scope(CORE);
-        let new = NewToken { entry, id: None };
-        let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
-        auth.client_token = token.expose().clone();
-        auth.accessor = entry.accessor;
-        self.measured.token(&mount.kind);
-        Ok(granted.warning)
     }
 
     /// Create, where the route can tell and nothing is there yet. The token is known to be good;
@@ -403,12 +455,13 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: target.entry.administers().then_some(ROOT_NAMESPACE),
+            namespace: target.entry.reaches_namespace().then_some(ROOT_NAMESPACE),
             rng: self.rng.as_ref(),
             mount: &target.entry,
             ttl: self.ttl.of(&target.entry.config),
             caller,
             request,
+            intent: None,
         }
     }
 
@@ -431,8 +484,11 @@ impl Pipeline {
         if txn.wrote_nothing() {
             return Ok(if txn.is_torn()? { Commit::Conflict(None) } else { Commit::Stands });
         }
-        let Some(batch) = txn.into_batch()? else {
-            return Ok(Commit::Stands);
+        let batch = match txn.into_batch() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Commit::Stands),
+            Err(Error::Conflict) => return Ok(Commit::Conflict(None)),
+            Err(error) => return Err(error),
         };
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);
@@ -467,13 +523,27 @@ impl Pipeline {
             operation: known.operation,
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
+            policies: known.policies.as_ref(),
             side,
         };
         let begun = Instant::now();
         let is_request = matches!(record.side, Side::Request(_));
-        let outcome = self.audit.write(&record).await;
+        let outcome = self.audit.write(&known.devices, &record).await;
         self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
         outcome
+    }
+
+    async fn audit_devices(&self) -> Result<Devices, Error> {
+        let mut txn = self.begin().await?;
+        self.audit.follow(&mut txn.scope(CORE))
+    }
+
+    /// As in Vault, the answer to whoever enabled a device is its first record.
+    async fn follow_audit(&self, known: &mut Known) {
+        match self.audit_devices().await {
+            Ok(devices) => known.devices = devices,
+            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+        }
     }
 }
 
@@ -495,17 +565,6 @@ enum Commit {
 /// Kept of what no client has asked for.
 const NOTHING: (Step, Option<&Result<Reply, Error>>) = (Step::Result, None);
 
-/// An answer that was to be wrapped must not be given in clear; what a node tells anyone about
-/// itself is nothing to wrap.
-fn refuse_wrapping(request: &Request, target: &Target) -> Result<(), Error> {
-    let reads = matches!(request.operation, Operation::Header | Operation::Help | Operation::Read);
-    let is_of_node = target.found.is_some_and(|found| found.needs == Needs::Nothing);
-    if request.wrap_ttl.is_none() || (reads && is_of_node) {
-        return Ok(());
-    }
-    Err(Error::bad_request("response wrapping is not supported yet"))
-}
-
 /// A token's last use ends it.
 fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error> {
     match &known.caller {
@@ -513,19 +572,6 @@ fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error>
             TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)
         }
         _ => Ok(()),
-    }
-}
-
-fn log_error(error: LogError) -> Error {
-    match error {
-        LogError::DiskFull => Error::DiskFull,
-        LogError::NotLeader => Error::NotActive,
-        LogError::Unknown => Error::LeadershipLost,
-        LogError::TooLarge { size, limit } => Error::TooLarge(format!(
-            "the request writes {size} bytes in all; a transaction may have {limit} \
-             (max_transaction_size): nothing was written, write less at once"
-        )),
-        other => Error::internal(other),
     }
 }
 

@@ -8,6 +8,8 @@
 mod acl;
 mod builtin;
 mod capability;
+mod expectations;
+mod explain;
 mod parse;
 mod pattern;
 mod template;
@@ -18,6 +20,8 @@ pub use builtin::{
     is_permanent, is_reserved, normalize_name, sanitize_names,
 };
 pub use capability::{Capabilities, Capability};
+pub use expectations::{Checked, Expectations, ExpectationsError};
+pub use explain::{Explanation, Question, Source, explain};
 pub use parse::{
     PATH_BYTES_MAX, PATHS_MAX, Parameters, PathRules, Permissions, Policy, PolicyError,
     TEXT_BYTES_MAX, format,

@@ -62,6 +62,28 @@ impl Pattern {
         self
     }
 
+    /// Whether it is a pattern of this very path. To look among many, [`super::Acl`] has an index.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let open = matches!(self.shape, Shape::Prefix | Shape::SegmentsPrefix);
+        if matches!(self.shape, Shape::Exact | Shape::Prefix) {
+            return if open { path.starts_with(&self.text) } else { path == self.text };
+        }
+        let mut segments = path.split('/');
+        let mut parts = self.text.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let Some(segment) = segments.next() else {
+                return false;
+            };
+            let last = parts.peek().is_none();
+            let fits =
+                part == "+" || part == segment || (last && open && segment.starts_with(part));
+            if !fits {
+                return false;
+            }
+        }
+        open || segments.next().is_none()
+    }
+
     /// As a policy has it.
     pub(super) fn written(&self) -> String {
         match self.shape {

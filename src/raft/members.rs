@@ -81,6 +81,23 @@ impl RaftLog {
         metrics.membership_config.nodes().map(member).collect()
     }
 
+    /// Whether this node leads, and a quorum has answered it within the longest election timeout.
+    /// Where none has, another may have been elected.
+    pub fn has_quorum(&self) -> bool {
+        if !self.is_leader() {
+            return false;
+        }
+        let metrics = self.raft.server_metrics().borrow_watched().clone();
+        let (statuses, longest) = (self.statuses.all(), self.options.timing.election_max);
+        let in_contact = |id: &u64| {
+            *id == self.id || statuses.get(id).is_some_and(|heard| heard.at.elapsed() <= longest)
+        };
+        metrics.membership_config.get_joint_config().iter().all(|voters| {
+            let enough = voters.len() / 2 + 1;
+            voters.iter().filter(|id| in_contact(id)).count() >= enough
+        })
+    }
+
     /// Whether too few voters have disk space left to make a quorum.
     pub fn is_disk_full(&self) -> bool {
         let metrics = self.raft.server_metrics().borrow_watched().clone();

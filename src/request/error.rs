@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use super::Reply;
@@ -10,6 +11,10 @@ pub enum Error {
     /// The caller: the text is shown to them. 400.
     #[error("{0}")]
     BadRequest(String),
+    /// Of a login: whoever it is exists, and did not show what proves it. Counted; the text is
+    /// shown. 400.
+    #[error("{0}")]
+    InvalidCredentials(String),
     /// The pipeline: run the handler again.
     #[error("what the request read has changed")]
     Conflict,
@@ -68,6 +73,9 @@ pub enum Error {
     /// 429.
     #[error("{0}")]
     TooMany(String),
+    /// 429, with what the client is told of its rate. Names in lower case.
+    #[error("{text}")]
+    TooManyWith { text: String, headers: BTreeMap<String, String> },
     /// 501.
     #[error("Vault is not initialized")]
     Uninitialized,
@@ -91,6 +99,7 @@ impl Error {
             Self::BadRequest(_)
                 | Self::Denied
                 | Self::Forbidden(_)
+                | Self::InvalidCredentials(_)
                 | Self::Missing(_)
                 | Self::NoRoute(_)
                 | Self::NotFound

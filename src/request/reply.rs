@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Lease, Params, Then};
 use crate::clock::Timestamp;
 
 /// What a handler answers. The envelope around it is `http/encode.rs`'s.
@@ -23,6 +24,8 @@ pub struct Reply {
     pub headers: BTreeMap<String, String>,
     /// Type of the mount that answered, such as `kv`.
     pub mount_type: String,
+    /// What is left to the pipeline.
+    pub then: Option<Then>,
 }
 
 #[derive(Debug, Default)]
@@ -123,19 +126,21 @@ pub struct Auth {
     pub num_uses: u64,
     pub display_name: String,
     pub explicit_max_ttl: Duration,
+    /// Of a login that is not periodic: no renewal goes beyond it; zero: the mount's.
+    pub max_ttl: Duration,
+    /// Of a login: leave out the policy `default`.
+    pub no_default_policy: bool,
     /// Zero: not periodic.
     pub period: Duration,
     pub bound_cidrs: Vec<String>,
     /// The name by which the method knows whoever logged in; empty where there is none.
     pub alias_name: String,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Lease {
-    /// Empty where nothing is registered, as in KV v1's reply.
-    pub id: String,
-    pub ttl: Duration,
-    pub renewable: bool,
+    /// What the method knows of that name: kept on the alias, for templates in policies.
+    pub alias_metadata: BTreeMap<String, String>,
+    /// The method's names of the groups that they are in.
+    pub group_aliases: Vec<String>,
+    /// What the method wants to be shown again when the token is renewed, such as its role.
+    pub internal: Params,
 }
 
 #[derive(Clone, Debug)]

@@ -75,6 +75,7 @@ pub fn decode_reply(reply: proto::Reply) -> Result<Reply, Malformed> {
             id: lease.id,
             ttl: Duration::from_millis(lease.ttl_milliseconds),
             renewable: lease.renewable,
+            ..Lease::default()
         }),
         wrap_info: reply.wrap_info.map(|info| WrapInfo {
             token: info.token,
@@ -87,6 +88,7 @@ pub fn decode_reply(reply: proto::Reply) -> Result<Reply, Malformed> {
         status: status.map_err(|_| Malformed("status"))?,
         headers: map(reply.headers),
         mount_type: reply.mount_type,
+        then: None,
     })
 }
 
@@ -139,13 +141,17 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
         period: Duration::from_millis(auth.period_milliseconds),
         bound_cidrs: auth.bound_cidrs,
         alias_name: auth.alias_name,
+        // Told at login, which is over.
+        ..Auth::default()
     })
 }
 
 pub fn encode_error(error: &Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) => (Kind::BadRequest, text.clone()),
+        Error::BadRequest(text) | Error::InvalidCredentials(text) => {
+            (Kind::BadRequest, text.clone())
+        }
         Error::Conflict => (Kind::Conflict, String::new()),
         Error::Denied => (Kind::Denied, String::new()),
         Error::Forbidden(text) => (Kind::Forbidden, text.clone()),
@@ -168,6 +174,11 @@ pub fn encode_error(error: &Error) -> proto::Error {
         Error::DiskFull => (Kind::DiskFull, String::new()),
         Error::TooLarge(text) => (Kind::TooLarge, text.clone()),
         Error::TooMany(text) => (Kind::TooMany, text.clone()),
+        Error::TooManyWith { text, headers } => {
+            let with = Reply { headers: headers.clone(), ..Reply::default() };
+            reply = Some(encode_reply(&with));
+            (Kind::TooMany, text.clone())
+        }
         Error::Uninitialized => (Kind::Uninitialized, String::new()),
         Error::Unresolved => (Kind::Unresolved, String::new()),
         Error::UnsupportedPath => (Kind::UnsupportedPath, String::new()),
@@ -202,7 +213,10 @@ pub fn decode_error(error: proto::Error) -> Result<Error, Malformed> {
         Kind::Unavailable => Error::Unavailable(text),
         Kind::DiskFull => Error::DiskFull,
         Kind::TooLarge => Error::TooLarge(text),
-        Kind::TooMany => Error::TooMany(text),
+        Kind::TooMany => match error.reply {
+            Some(with) => Error::TooManyWith { text, headers: map(with.headers) },
+            None => Error::TooMany(text),
+        },
         Kind::Uninitialized => Error::Uninitialized,
         Kind::Unresolved => Error::Unresolved,
         Kind::UnsupportedPath => Error::UnsupportedPath,

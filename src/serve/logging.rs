@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer as _, reload};
 
 use super::log_file::{LogFile, Rotation};
 use crate::cli::env::Env;
@@ -19,6 +19,7 @@ use crate::cli::server::Args;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::duration::SignedDuration;
+use crate::server::{WatchFilter, WatchLayer, directives, log, word};
 
 /// What flags, environment and file say together, in this order.
 #[derive(Debug)]
@@ -88,7 +89,6 @@ impl LogOptions {
 
 /// The process's log, at work.
 pub(super) struct Logging {
-    filter: reload::Handle<EnvFilter, Registry>,
     file: Option<Arc<LogFile>>,
     is_level_fixed: bool,
 }
@@ -117,21 +117,28 @@ impl Logging {
         };
         let from_environment = EnvFilter::try_from_default_env().ok();
         let is_level_fixed = options.is_level_fixed || from_environment.is_some();
-        let filter = from_environment.unwrap_or_else(|| filter(options.level));
-        let (filter, handle) = reload::Layer::new(filter);
+        let filter = from_environment.unwrap_or_else(|| EnvFilter::new(directives(options.level)));
+        let (filter, reloaded) = reload::Layer::new(filter);
+        log().connect(options.level, move |directives| {
+            // After the subscriber is gone there is nothing to filter.
+            drop(reloaded.reload(EnvFilter::new(directives)));
+        });
         let events = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(sink);
         let events = match options.format {
             LogFormat::Standard => events.boxed(),
             LogFormat::Json => events.json().boxed(),
         };
         // A second start in one process keeps the first log: tests do that.
-        drop(tracing_subscriber::registry().with(filter).with(events).try_init());
-        Ok(Self { filter: handle, file, is_level_fixed })
+        let watched = WatchLayer.with_filter(WatchFilter);
+        let registry = tracing_subscriber::registry().with(events.with_filter(filter));
+        drop(registry.with(watched).try_init());
+        Ok(Self { file, is_level_fixed })
     }
 
     /// Takes over what the configuration says at this time, unless a flag or `RUST_LOG` holds.
     pub(super) fn set_level(&self, level: LogLevel) {
-        if !self.is_level_fixed && self.filter.reload(filter(level)).is_ok() {
+        if !self.is_level_fixed {
+            log().configure(level);
             tracing::info!(level = word(level), "log level");
         }
     }
@@ -143,22 +150,6 @@ impl Logging {
             tracing::error!(%error, "the log file cannot be opened again");
         }
     }
-}
-
-/// As it stands in a configuration.
-pub(super) fn word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
-}
-
-/// What libraries tell of every connection would hide what the server tells.
-fn filter(level: LogLevel) -> EnvFilter {
-    EnvFilter::new(format!("{},openraft=error,h2=warn,hyper=warn", word(level)))
 }
 
 fn wrong(what: &str, word: &str) -> String {

@@ -19,8 +19,8 @@ use crate::config::sockaddr::Interface;
 use crate::config::{Config, ConfigErrors, Listener, Storage, Warning};
 use crate::crypto::{LockedKey, memory_is_locked};
 use crate::rng::SystemRng;
-use crate::server::{self, Running, Signals, plain};
-use logging::{LogOptions, Logging, word};
+use crate::server::{self, Running, Signals, plain, word};
+use logging::{LogOptions, Logging};
 use pid_file::PidFile;
 
 /// Returns when the server has ended.

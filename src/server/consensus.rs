@@ -27,6 +27,11 @@ pub trait Consensus: Send + Sync {
     /// This node's own, while it leads: another one each time that it begins to.
     fn leadership(&self) -> Option<Leadership>;
 
+    /// Whether a quorum still follows this node, which leads: where not, no request can succeed.
+    fn has_quorum(&self) -> bool {
+        self.leadership().is_some()
+    }
+
     fn progress(&self) -> Option<Progress>;
 
     /// Makes a cluster of this node alone, which leads from then on. What it was founded with

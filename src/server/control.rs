@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending};
 use super::migration::Migration;
+use super::process::NodeProcess;
 use super::replicated::Replicated;
 use super::seals::{Wrapper, backends};
 use super::unsealing::{Shares, Way};
+use crate::audit::Broker;
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{Clock, Timestamp};
 use crate::kms::Seals;
@@ -25,7 +27,8 @@ use crate::seal::{Division, KeyringRecord, SealConfiguration, SealKind};
 use crate::secret::Secret;
 use crate::sys::{
     Admitted, Answer, BackendStatus, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken,
-    Joiner, Keys, LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, SealStatus, Unseal,
+    Joiner, Keys, LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, Process, SealStatus,
+    Unseal,
 };
 use crate::telemetry::Telemetry;
 
@@ -52,11 +55,13 @@ pub(super) struct AuthorityKey {
 }
 
 pub struct Control {
+    audit: Arc<Broker>,
     pub barrier: Arc<Barrier>,
     clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
     log: Arc<dyn ReplicatedLog>,
     identity: Identity,
+    pub(super) process: NodeProcess,
     rng: Arc<dyn Rng>,
     pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
@@ -76,11 +81,14 @@ pub struct Control {
 }
 
 impl Control {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a node, given in one place")]
     pub fn new(
+        audit: Arc<Broker>,
         barrier: Arc<Barrier>,
         clock: Arc<dyn Clock>,
         consensus: Arc<dyn Consensus>,
         identity: Identity,
+        process: NodeProcess,
         rng: Arc<dyn Rng>,
         seals: Arc<Seals>,
         telemetry: Arc<Telemetry>,
@@ -92,11 +100,13 @@ impl Control {
             seals,
             migration: std::sync::Mutex::default(),
             was_open: AtomicBool::new(false),
+            audit,
             barrier,
             clock,
             consensus,
             log,
             identity,
+            process,
             rng,
             telemetry,
             shares: std::sync::Mutex::default(),
@@ -259,6 +269,10 @@ impl Control {
 }
 
 impl NodeControl for Control {
+    fn process(&self) -> &dyn Process {
+        &self.process
+    }
+
     fn init(&self, init: Init) -> BoxFuture<'_, Result<InitReply, Error>> {
         Box::pin(self.initialise(init, None))
     }
@@ -316,7 +330,11 @@ impl NodeControl for Control {
             Ok(Health {
                 initialized,
                 sealed,
-                standby: sealed || self.consensus.role() != Role::Active,
+                // A load balancer is to send requests where they can succeed: an active node
+                // that has lost its quorum is none, though it does not know of another.
+                standby: sealed
+                    || self.consensus.role() != Role::Active
+                    || !self.consensus.has_quorum(),
                 performance_standby: false,
                 replication_performance_mode: mode.into(),
                 replication_dr_mode: mode.into(),
@@ -457,6 +475,10 @@ impl NodeControl for Control {
         self.shown_metrics(format)
     }
 
+    fn audit(&self) -> &Broker {
+        &self.audit
+    }
+
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             if self.consensus.role() == Role::Active
@@ -500,4 +522,4 @@ pub(super) const ALREADY: &str = "Vault is already initialized";
 pub(super) const CLUSTER_VERSION: u32 = 1;
 
 /// As Vault tells it; the program is built reproducibly, so it is that of the release.
-const BUILD_DATE: &str = "2026-11-24T00:00:00Z";
+pub(super) const BUILD_DATE: &str = "2026-11-24T00:00:00Z";

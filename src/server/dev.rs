@@ -7,8 +7,11 @@ use serde_json::json;
 
 use super::consensus::Alone;
 use super::control::Identity;
+use super::process::NodeProcess;
 use super::running::{Doors, Running};
-use super::{Node, Parts};
+use super::{Node, Parts, sanitized};
+use crate::audit::Rules;
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -63,12 +66,15 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
     let parts = Parts {
         consensus: Arc::new(Alone::of(&barrier)),
         barrier,
+        audit: Rules::default(),
         clock: Arc::new(SystemClock),
         identity,
+        process: NodeProcess::new(sanitized::of_dev(&address)),
         rng: rng.clone(),
         seals: Arc::default(),
         telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),
+        lockout: LockoutSettings::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;

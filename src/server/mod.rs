@@ -1,22 +1,29 @@
 //! One node: what it is made of, and what it does with a request.
 
 mod admission;
+mod audit;
 mod certificates;
 mod consensus;
 mod control;
+mod cors;
 mod dev;
 mod founding;
+mod host;
 mod initialise;
 mod joining;
 mod keys;
+mod log;
 mod metrics;
 mod migration;
 mod observer;
 mod origin;
+mod process;
 mod removal;
 mod renewal;
 mod replicated;
+mod revoker;
 mod running;
+mod sanitized;
 mod seals;
 mod service;
 mod settings;
@@ -32,12 +39,16 @@ mod workers;
 pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role, follow};
 pub use control::{Control, Identity};
+pub use cors::watch_cors;
 pub use dev::{Dev, DevServer, start_dev};
 pub use joining::{JoinTarget, retry_join};
 pub use keys::{end_old_shares, tend_keys};
+pub use log::{Log, WatchFilter, WatchLayer, directives, log, word};
+pub use process::{AtWork, NodeProcess};
 pub use removal::watch_removal;
 pub use renewal::{Renewal, renew_certificate};
 pub use replicated::{Replicated, Replication};
+pub use revoker::{end_leases_now, run_revoker};
 pub use running::{Doors, Running};
 pub use seals::open_seals;
 pub use service::{Entrance, Service};
@@ -51,8 +62,9 @@ pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 
-use crate::audit::Broker;
+use crate::audit::{Broker, Rules};
 use crate::auth;
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::engines;
@@ -67,16 +79,19 @@ use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
+    pub audit: Rules,
     /// Sealed.
     pub barrier: Arc<Barrier>,
     pub clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
     pub identity: Identity,
+    pub process: NodeProcess,
     pub rng: Arc<dyn Rng>,
     /// Those of the configuration that open by themselves.
     pub seals: Arc<Seals>,
     pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
+    pub lockout: LockoutSettings,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
 }
@@ -93,21 +108,28 @@ impl Node {
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
         let Parts {
+            audit,
             barrier,
             clock,
             consensus,
             identity,
+            process,
             rng,
             seals,
             telemetry,
             ttl,
+            lockout,
             value_bytes_max,
         } = parts;
+        let node = identity.api_address.clone();
+        let audit = Arc::new(Broker::new(clock.clone(), rng.clone(), node, audit));
         let control = Arc::new(Control::new(
+            audit.clone(),
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
             identity,
+            process,
             rng.clone(),
             seals,
             telemetry,
@@ -116,8 +138,8 @@ impl Node {
         let for_router = system.clone();
         let open = move |entry: &MountEntry| open(entry, &for_router);
         let router = Router::new(sys::system_entry(rng.as_ref()), system, Box::new(open));
-        let pipeline = Arc::new(Pipeline::new(pipeline::Parts {
-            audit: Arc::new(Broker::default()),
+        let pipeline = Pipeline::new(pipeline::Parts {
+            audit,
             barrier,
             clock,
             log: consensus.clone().log(),
@@ -125,7 +147,8 @@ impl Node {
             router: Arc::new(router),
             ttl,
             value_bytes_max,
-        }));
+        });
+        let pipeline = Arc::new(pipeline.with_lockout(lockout));
         let service =
             Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         metrics::register(&control, &service);

@@ -29,7 +29,7 @@ use crate::raft::{DiskLogStore, DiskStateStore, NodeInfo, Options, Parts, RaftLo
 use crate::record::{Leadership, SystemKey, View};
 use crate::request::Error;
 use crate::rng::Rng;
-use crate::store::{self, Disk, DiskSpace, LogOptions, SegmentLog, StateOptions, Vfs};
+use crate::store::{self, Disk, DiskSpace, Free, LogOptions, SegmentLog, StateOptions, Vfs};
 
 /// What a replicated node is made of.
 pub struct Replication {
@@ -148,7 +148,6 @@ impl Replicated {
         let marks = Marks::open(&path.join("node"));
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
-        watch_leader(&raft, &cluster)?;
         let (clock, rng) = (clock.clone(), rng.clone());
         Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
     }
@@ -230,6 +229,10 @@ impl Consensus for Replicated {
         Some(own)
     }
 
+    fn has_quorum(&self) -> bool {
+        self.raft.has_quorum()
+    }
+
     fn progress(&self) -> Option<Progress> {
         let progress = self.raft.progress();
         Some(Progress {
@@ -294,12 +297,13 @@ impl Consensus for Replicated {
 
 /// Serves the cluster's port on raft's own threads.
 fn serve(
-    raft: &RaftLog,
+    raft: &Arc<RaftLog>,
     cluster: &Arc<Cluster>,
     (forward, admits): (Arc<dyn ForwardHandler>, Arc<dyn Admits>),
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
+    watch_leader(raft, cluster)?;
     let runtime = raft.runtime().ok_or("raft has no runtime")?;
     let services = Services {
         raft: raft.service(),
@@ -378,14 +382,17 @@ fn watch_disk(
 
 fn tell_disk(folder: &Path, space: DiskSpace) {
     let folder = folder.display();
-    let DiskSpace { free_bytes, reserve_bytes } = space;
+    let DiskSpace { free: Free { bytes, files }, reserve_bytes, reserve_files } = space;
+    let more = files.map_or_else(String::new, |files| {
+        format!(", and room for {files} files, of which {reserve_files} are kept")
+    });
     if space.is_low() {
         tracing::error!(
-            "data folder {folder}: {free_bytes} bytes of the disk are free, {reserve_bytes} are \
-             kept in reserve: writes are refused until there is room; reads go on"
+            "data folder {folder}: {bytes} bytes of the disk are free, {reserve_bytes} are kept \
+             in reserve{more}: writes are refused until there is room; reads go on"
         );
     } else {
-        tracing::info!("data folder {folder}: {free_bytes} bytes of the disk are free again");
+        tracing::info!("data folder {folder}: {bytes} bytes of the disk are free again{more}");
     }
 }
 

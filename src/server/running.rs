@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
+use super::log::log;
 use super::metrics::{register_listener, watch_leadership};
 use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
     CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
-    run_workers, tend_keys, unseal_by_seals, watch_removal,
+    run_revoker, run_workers, tend_keys, unseal_by_seals, watch_cors, watch_removal,
 };
 use crate::clock::SystemClock;
-use crate::http::{BoundAddress, Handler, Listener, ListenerSettings, StartError};
+use crate::http::{BoundAddress, Cors, Handler, Listener, ListenerSettings, StartError};
 use crate::rng::Rng;
 
 /// Listeners that are bound, behind which a node will be.
@@ -22,6 +23,7 @@ use crate::rng::Rng;
 pub struct Doors {
     listeners: Vec<Listener>,
     entrance: Entrance,
+    cors: Arc<Cors>,
 }
 
 impl Doors {
@@ -32,7 +34,8 @@ impl Doors {
         rng: &Arc<dyn Rng>,
     ) -> Result<Self, StartError> {
         let mut doors = Self::default();
-        for settings in settings {
+        for mut settings in settings {
+            settings.cors = doors.cors.clone();
             let handler: Arc<dyn Handler> = Arc::new(doors.entrance.clone());
             let clock = Arc::new(SystemClock);
             doors.listeners.push(Listener::start(settings, handler, clock, rng.clone()).await?);
@@ -63,9 +66,10 @@ pub struct Running {
 impl Running {
     /// Lets requests in.
     pub fn new(node: Node, doors: Doors) -> Self {
-        let Doors { listeners, entrance } = doors;
+        let Doors { listeners, entrance, cors } = doors;
         let tasks = Tasks::default();
         tasks.spawn("workers", run_workers(node.control.clone(), node.pipeline.clone()));
+        tasks.spawn("revoker", run_revoker(node.control.clone(), node.pipeline.clone()));
         let tls = listeners.iter().filter_map(|listener| {
             listener.tls().map(|tls| (listener.address().clone(), tls.clone()))
         });
@@ -80,6 +84,7 @@ impl Running {
         tasks.spawn("seals", unseal_by_seals(node.control.clone()));
         tasks.spawn("keys", tend_keys(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("removal", watch_removal(node.control.clone()));
+        tasks.spawn("cors", watch_cors(node.control.clone(), cors));
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }
     }
@@ -119,6 +124,10 @@ impl Running {
                     tracing::error!(reason, "replication has stopped: the node ends");
                     return Err(std::io::Error::other(reason));
                 }
+                () = self.node.control.process.reload_asked() => {
+                    reload();
+                    self.reload();
+                }
                 told = signals.next() => match told {
                     Told::End => break,
                     Told::Reload => {
@@ -140,8 +149,9 @@ impl Running {
         }
     }
 
-    /// Reads certificates again; a bad pair is refused and the old one kept.
+    /// Opens audit logs and reads certificates again; a bad pair is refused and the old one kept.
     pub fn reload(&self) {
+        self.node.pipeline.audit.reopen();
         for listener in &self.listeners {
             match listener.reload() {
                 Ok(()) => tracing::info!(address = %listener.address(), "reloaded"),
@@ -162,6 +172,7 @@ impl Running {
         {
             tracing::debug!(%error, "ending without a successor");
         }
+        log().end_watchers();
         for listener in self.listeners {
             listener.shutdown(GRACE).await;
         }

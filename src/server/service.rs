@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::consensus::{Leader, Role};
 use super::control::Control;
+use super::log::log;
 use super::metrics::milliseconds;
 use super::origin::Origin;
 use super::removal::REMOVED;
@@ -19,7 +20,7 @@ use crate::cluster::{
     Renewed, Wanted,
 };
 use crate::framework::Needs;
-use crate::http::{Answer, BodyRule, Handler, Upload};
+use crate::http::{Answer, BodyRule, Download, Handler, Upload};
 use crate::pipeline::Pipeline;
 use crate::record::RequestId;
 use crate::request::{Error, Operation, Reply, Request};
@@ -60,6 +61,26 @@ impl Service {
 
     /// Here, or on the active node; while there is none, the request waits.
     pub async fn answer(&self, request: Request) -> Answer {
+        let _at_work = self.control.process.enter(&request, self.control.now());
+        let watches = request.path == MONITOR && request.operation == Operation::Read;
+        let watches = watches.then(|| request.params.clone());
+        let mut answer = self.route(request).await;
+        if let Some(params) =
+            watches.filter(|_| answer.outcome.is_ok() && answer.redirect.is_none())
+        {
+            let word = |name| params.get(name).and_then(|word| word.as_str()).unwrap_or_default();
+            match log().watch(word("log_level"), word("log_format")) {
+                Ok(chunks) => {
+                    let content_type = "text/plain; charset=utf-8".into();
+                    answer.download = Some(Download { content_type, chunks });
+                }
+                Err(error) => answer.outcome = Err(error),
+            }
+        }
+        answer
+    }
+
+    async fn route(&self, request: Request) -> Answer {
         let local = self.pipeline.router.system(&request.path);
         let needs = local.as_ref().and_then(|target| target.found).map(|found| found.needs);
         if let Some(target) = &local
@@ -185,12 +206,12 @@ impl Service {
             answered = sent => answered,
             () = gone => Err(ForwardError::Unknown("its leader was replaced".into())),
         };
+        if !matches!(answered, Ok(Outcome::Answered(_))) {
+            self.origin.put_back(&forwarded.finished);
+        }
         histogram!("ha.rpc.client.forward").record(milliseconds(begun.elapsed()));
         if answered.is_err() {
             counter!("ha.rpc.client.forward.errors").increment(1);
-        }
-        if !matches!(answered, Ok(Outcome::Answered(_))) {
-            self.origin.put_back(&forwarded.finished);
         }
         let request = forwarded.request;
         match answered {
@@ -224,13 +245,15 @@ impl Service {
     }
 
     /// What another node has forwarded.
-    async fn take(&self, forwarded: Forwarded) -> Outcome {
+    async fn take(&self, mut forwarded: Forwarded) -> Outcome {
         if self.is_open().is_err() || !self.leads_soon().await {
             return Outcome::NotActive;
         }
         if let Some(RequestId::Numbered { origin, .. }) = forwarded.request.known_as {
             self.pipeline.note_finished(origin, &forwarded.finished);
         }
+        let from = forwarded.request.forwarded_from.take();
+        forwarded.request.forwarded_from = from.map(|node| self.address_of(node));
         let (deadline, term) = (Instant::now() + forwarded.remaining, forwarded.leader_term);
         let handling = async {
             match forwarded.wanted {
@@ -249,6 +272,19 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The address of a node, for audit; its id where it is no member any more.
+    fn address_of(&self, id: String) -> String {
+        let members = self.control.consensus.replicated().map(|node| node.raft().configuration());
+        let members = members.into_iter().flatten();
+        let address = members
+            .filter(|member| member.id.to_string() == id)
+            .map(|member| member.info.cluster_address)
+            .next();
+        address.unwrap_or(id)
+    }
+}
+
 /// The hold is over.
 fn given_up(doubt: Doubt, text: &str) -> Error {
     match doubt {
@@ -259,7 +295,12 @@ fn given_up(doubt: Doubt, text: &str) -> Error {
 
 /// Where the same request goes on the active node.
 fn location(leader: &Leader, request: &Request) -> String {
-    let path: Vec<String> = request.path.split('/').map(encoded).collect();
+    // Of what is listed, the slash at the end says nothing: whoever lists need not have sent it.
+    let path = match request.operation {
+        Operation::List => request.path.trim_end_matches('/'),
+        _ => request.path.as_str(),
+    };
+    let path: Vec<String> = path.split('/').map(encoded).collect();
     let mut url = format!("{}/v1/{}", leader.api_address, path.join("/"));
     let mut query = Vec::new();
     if request.operation == Operation::List {
@@ -361,6 +402,9 @@ impl Admits for Entrance {
         })
     }
 }
+
+/// What is sent as it is logged, once the request is allowed.
+const MONITOR: &str = "sys/monitor";
 
 /// As Vault's clients send it.
 const NO_FORWARDING: &str = "x-vault-no-request-forwarding";

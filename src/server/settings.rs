@@ -60,6 +60,7 @@ fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, Se
         limit(tcp.max_request_duration.unwrap_or(settings.default_max_request_duration));
     made.response_headers = headers(&tcp.custom_response_headers)?;
     made.forwarded_for = forwarded_for(tcp);
+    made.request_ids_from = tcp.x_strongroom_request_id_authorized_addrs.0.clone();
     made.proxy_protocol = proxy_protocol(tcp);
     made.metrics = metrics(&tcp.telemetry);
     Ok(made)

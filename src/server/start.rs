@@ -1,20 +1,27 @@
 //! From a configuration to a node at work.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::audit;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
+use super::process::NodeProcess;
 use super::replicated::{Replicated, Replication};
 use super::running::{Doors, Running};
+use super::sanitized::sanitized;
 use super::seals::open_seals;
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
+use crate::auth::lockout::{LockoutSettings, LockoutTerms};
 use crate::barrier::Barrier;
 use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage, env,
+    Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage, UserLockout,
+    UserLockouts, env,
 };
 use crate::framework::TtlLimits;
 use crate::pipeline::VALUE_BYTES_MAX;
@@ -42,37 +49,9 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         Some(address) => with_port(&config.api_addr, address),
         None => config.api_addr.to_string(),
     };
-    let (consensus, cluster_address): (Arc<dyn Consensus>, String) = match &config.settings.storage
-    {
-        Storage::Inmem(_) => (Arc::new(Alone::of(&barrier)), String::new()),
-        Storage::Raft(raft) => {
-            let node = Replicated::start(Replication {
-                barrier: barrier.clone(),
-                clock: clock.clone(),
-                rng: rng.clone(),
-                path: raft.path.clone(),
-                name: raft.node_id.clone().unwrap_or_default(),
-                api_address: api_address.clone(),
-                cluster_listen: cluster_listen(config)?,
-                cluster_address: config.cluster_addr.authority(),
-                options: options(raft),
-                state: state_options(raft)?,
-                requests: Arc::new(doors.entrance()),
-                admits: Arc::new(doors.entrance()),
-            })
-            .await?;
-            let address = format!("https://{}", node.info().cluster_address);
-            (node, address)
-        }
-    };
-    let targets = match &config.settings.storage {
-        Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
-        Storage::Inmem(_) => Vec::new(),
-    };
-    let token_file = match &config.settings.storage {
-        Storage::Raft(raft) => raft.join_token_file.clone(),
-        Storage::Inmem(_) => None,
-    };
+    let (consensus, cluster_address) =
+        consensus(config, &doors, &api_address, (&barrier, &clock, &rng)).await?;
+    let (targets, token_file) = joins(config);
     let identity = Identity {
         api_address,
         cluster_address,
@@ -81,15 +60,23 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         retry_join: targets.clone(),
         joins_by_token: token_file.is_some(),
     };
-    let ttl = TtlLimits {
-        default: config.settings.default_lease_ttl.as_secs(),
-        max: config.settings.max_lease_ttl.as_secs(),
-    };
-    let seals = Arc::new(open_seals(&config.settings.seal, &env::process)?);
+    let (ttl, value_bytes_max) = limits(config);
     let telemetry = telemetry(config)?;
-    let value_bytes_max = value_bytes_max(&config.settings.storage);
-    let parts =
-        Parts { barrier, clock, consensus, identity, rng, seals, telemetry, ttl, value_bytes_max };
+    let lockout = lockout(&config.settings.user_lockout);
+    let parts = Parts {
+        audit: audit::rules(&config.settings, rng.as_ref())?,
+        barrier,
+        clock,
+        consensus,
+        identity,
+        process: NodeProcess::new(sanitized(config)),
+        seals: Arc::new(open_seals(&config.settings.seal, &env::process)?),
+        rng,
+        telemetry,
+        ttl,
+        lockout,
+        value_bytes_max,
+    };
     let node = Node::new(parts)?;
     let running = Running::new(node, doors);
     running.join(targets);
@@ -97,6 +84,60 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         running.join_with(file);
     }
     Ok(running)
+}
+
+/// Whom to join by shares, and the file with a token to join by.
+fn joins(config: &Config) -> (Vec<JoinTarget>, Option<PathBuf>) {
+    match &config.settings.storage {
+        Storage::Raft(raft) => {
+            let targets = raft.retry_join.iter().map(|join| target(join, raft));
+            (targets.collect(), raft.join_token_file.clone())
+        }
+        Storage::Inmem(_) => (Vec::new(), None),
+    }
+}
+
+/// Of tokens and leases, and of each record that a request writes.
+fn limits(config: &Config) -> (TtlLimits, usize) {
+    let ttl = TtlLimits {
+        default: config.settings.default_lease_ttl.as_secs(),
+        max: config.settings.max_lease_ttl.as_secs(),
+    };
+    let value_bytes_max = match &config.settings.storage {
+        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
+        Storage::Inmem(_) => VALUE_BYTES_MAX,
+    };
+    (ttl, value_bytes_max)
+}
+
+/// What replicates, and where the other nodes reach it.
+async fn consensus(
+    config: &Config,
+    doors: &Doors,
+    api_address: &str,
+    (barrier, clock, rng): (&Arc<Barrier>, &Arc<dyn Clock>, &Arc<dyn Rng>),
+) -> Result<(Arc<dyn Consensus>, String), StartError> {
+    let raft = match &config.settings.storage {
+        Storage::Inmem(_) => return Ok((Arc::new(Alone::of(barrier)), String::new())),
+        Storage::Raft(raft) => raft,
+    };
+    let node = Replicated::start(Replication {
+        barrier: barrier.clone(),
+        clock: clock.clone(),
+        rng: rng.clone(),
+        path: raft.path.clone(),
+        name: raft.node_id.clone().unwrap_or_default(),
+        api_address: api_address.to_owned(),
+        cluster_listen: cluster_listen(config)?,
+        cluster_address: config.cluster_addr.authority(),
+        options: options(raft),
+        state: state_options(raft)?,
+        requests: Arc::new(doors.entrance()),
+        admits: Arc::new(doors.entrance()),
+    })
+    .await?;
+    let address = format!("https://{}", node.info().cluster_address);
+    Ok((node, address))
 }
 
 /// The process counts for the first node that is started in it.
@@ -109,14 +150,6 @@ fn telemetry(config: &Config) -> Result<Arc<Telemetry>, StartError> {
     })?;
     telemetry.install();
     Ok(Arc::new(telemetry))
-}
-
-/// Of each record that a request writes.
-fn value_bytes_max(storage: &Storage) -> usize {
-    match storage {
-        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
-        Storage::Inmem(_) => VALUE_BYTES_MAX,
-    }
 }
 
 fn target(join: &RetryJoin, raft: &RaftStorage) -> JoinTarget {
@@ -190,4 +223,17 @@ fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
             Err("state_store = \"sled\": this program was built without the feature `sled`".into())
         }
     }
+}
+
+/// What is not set is left to Vault's defaults.
+fn lockout(configured: &UserLockouts) -> LockoutSettings {
+    let seconds = |length: Option<Duration>| length.map_or(0, |length| length.as_secs());
+    let terms = |lockout: &UserLockout| LockoutTerms {
+        threshold: lockout.lockout_threshold.map_or(0, u64::from),
+        duration: seconds(lockout.lockout_duration),
+        counter_reset: seconds(lockout.lockout_counter_reset),
+        disable: lockout.disable_lockout,
+    };
+    let of_kinds = configured.0.iter().map(|(kind, lockout)| (kind.clone(), terms(lockout)));
+    LockoutSettings(of_kinds.collect())
 }

@@ -24,7 +24,7 @@ pub use state::{
     Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
     verify,
 };
-pub use vfs::{Disk, File, Lock, Vfs};
+pub use vfs::{Disk, File, Free, Lock, Vfs};
 pub use watermark::Watermark;
 
 #[cfg(test)]

@@ -3,7 +3,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::keys::{Keys, hex};
+use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
+use crate::audit::Broker;
 use crate::crypto::PgpKey;
 use crate::log::BoxFuture;
 use crate::request::{Error, Reply};
@@ -79,6 +81,9 @@ pub trait NodeControl: Send + Sync {
         authority_key: Secret<String>,
     ) -> BoxFuture<'a, Result<(Admitted, u64, NodeRecord), Error>>;
 
+    /// The process and machine that the node runs on.
+    fn process(&self) -> &dyn Process;
+
     /// What this node has counted, and how it stands.
     ///
     /// # Errors
@@ -87,6 +92,9 @@ pub trait NodeControl: Send + Sync {
 
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What writes audit records here.
+    fn audit(&self) -> &Broker;
 }
 
 /// How `sys/metrics` answers.

@@ -1,8 +1,11 @@
 //! Ends what is due, one bounded step at a time.
 
+use crate::auth::approle;
 use crate::auth::token::{EXPIRY_KIND, TokenStore};
 use crate::clock::Timestamp;
 use crate::expiry::{Due, Expiry, Outcome};
+use crate::lease::{self, LeaseStore};
+use crate::mount::ROOT_NAMESPACE;
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
@@ -16,7 +19,10 @@ pub const BATCH_MAX: usize = 32;
 /// Where the store cannot be read.
 pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
     let now = txn.now();
-    Expiry::new(&mut txn.scope(CORE)).due(now, LISTED_MAX)
+    let mut core = txn.scope(CORE);
+    let mut expiry = Expiry::new(&mut core);
+    let due = expiry.due(now, LISTED_MAX)?;
+    if due.is_empty() { expiry.early(now) } else { Ok(due) }
 }
 
 /// Ends them. Any of them may be gone, or renewed, since it was listed. The caller commits.
@@ -25,8 +31,13 @@ pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
 /// Where the store cannot be read, or one of them cannot be ended.
 pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
-    due.iter().try_for_each(|due| end_one(&mut core, due, now))
+    due.iter().try_for_each(|due| match due.id.strip_prefix(approle::EXPIRY_KIND) {
+        Some(id) => {
+            let outcome = approle::expire(&mut txn.scope(ROOT_NAMESPACE), id, now)?;
+            Expiry::new(&mut txn.scope(CORE)).settle(due, outcome).map(drop)
+        }
+        None => end_one(&mut txn.scope(CORE), due, now),
+    })
 }
 
 /// Files what could not be ended at its next try, so that the watermark does not wait for it.
@@ -38,6 +49,9 @@ pub fn postpone(txn: &mut Txn, due: &Due) -> Result<(), Error> {
     let now = txn.now();
     let mut core = txn.scope(CORE);
     let minute = Expiry::new(&mut core).postpone(due, now)?;
+    if let Some(filed) = due.id.strip_prefix(lease::EXPIRY_KIND) {
+        return LeaseStore::new(&mut core).note_filed(filed, minute);
+    }
     match due.id.strip_prefix(EXPIRY_KIND) {
         Some(name) => TokenStore::new(&mut core).note_filed(name, minute),
         None => Ok(()),
@@ -45,6 +59,10 @@ pub fn postpone(txn: &mut Txn, due: &Due) -> Result<(), Error> {
 }
 
 fn end_one(core: &mut Scope<'_>, due: &Due, now: Timestamp) -> Result<(), Error> {
+    if let Some(filed) = due.id.strip_prefix(lease::EXPIRY_KIND) {
+        Expiry::new(core).unfile(&due.id, due.minute)?;
+        return LeaseStore::new(core).expire(filed, due.minute, now);
+    }
     let Some(name) = due.id.strip_prefix(EXPIRY_KIND) else {
         return Err(Error::internal("what is due is of a kind that only a newer program ends"));
     };

@@ -1,8 +1,11 @@
 //! Works jobs off, one bounded step at a time.
 
 use crate::auth::token::TokenStore;
+use crate::auth::{approle, lockout};
+use crate::identity::IdentityStore;
 use crate::job::{JOBS, Job, JobKind, delete_tree};
-use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
+use crate::lease::{IntentStore, LeaseStore, MountPlaces, State};
+use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
@@ -36,7 +39,49 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
                 None => true,
             }
         }
-        JobKind::Unmount { entry } => unmount(txn, &entry)?,
+        JobKind::ClearGroup { group, after } => {
+            let mut core = txn.scope(CORE);
+            match IdentityStore::new(&mut core).clear_group(&group, &after)? {
+                Some(after) => {
+                    Job { kind: JobKind::ClearGroup { group, after } }.file(name, &mut core)?;
+                    false
+                }
+                None => true,
+            }
+        }
+        JobKind::RevokePrefix { .. } => {
+            return TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(name);
+        }
+        JobKind::TidyLeases { after } => {
+            let mut core = txn.scope(CORE);
+            match TokenStore::new(&mut core).tidy_leases(after.as_deref())? {
+                Some(after) => {
+                    Job { kind: JobKind::TidyLeases { after } }.file(name, &mut core)?;
+                    false
+                }
+                None => true,
+            }
+        }
+        JobKind::DeleteTree { directory } => {
+            let mut namespace = txn.scope(ROOT_NAMESPACE);
+            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)?.is_all
+        }
+        JobKind::TidySecretIds { mount, after } => {
+            let now = txn.now();
+            let after = approle::tidy_step(&mut txn.scope(ROOT_NAMESPACE), &mount, &after, now)?;
+            if let Some(after) = after {
+                let job = Job { kind: JobKind::TidySecretIds { mount, after } };
+                job.file(name, &mut txn.scope(CORE))?;
+                return Ok(true);
+            }
+            true
+        }
+        JobKind::Unmount { entry } => match unmount(txn, &entry)? {
+            Unmounting::Done => true,
+            Unmounting::More => false,
+            // The job stays, and is looked at again.
+            Unmounting::Waits => return Ok(false),
+        },
     };
     if done {
         txn.scope(CORE).delete(&key)?;
@@ -44,21 +89,46 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
     Ok(!done)
 }
 
-/// First the tokens, then what the mount stored.
-fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
-    if entry.table == Table::Auth
-        && !TokenStore::new(&mut txn.scope(CORE)).revoke_of_mount(&entry.accessor)?
-    {
-        return Ok(false);
+enum Unmounting {
+    Done,
+    More,
+    Waits,
+}
+
+/// First its leases, tokens among them, then what the mount stored: its engine needs that to end
+/// them.
+fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
+    let mut core = txn.scope(CORE);
+    if !TokenStore::new(&mut core).revoke_of_mount(&entry.accessor)? {
+        return Ok(Unmounting::More);
+    }
+    let mut leases = LeaseStore::new(&mut core);
+    for state in State::ALL {
+        if leases.count(state, &entry.accessor)? > 0 {
+            return Ok(Unmounting::Waits);
+        }
+    }
+    if !IntentStore::new(&mut core).of_mount(&entry.accessor, 1)?.is_empty() {
+        return Ok(Unmounting::Waits);
+    }
+    MountPlaces::new(&mut core).forget(&entry.accessor)?;
+    let now = txn.now();
+    if !IdentityStore::new(&mut txn.scope(CORE)).remove_aliases_of(&entry.accessor, now)? {
+        return Ok(Unmounting::More);
+    }
+    let locks = lockout::directory(&entry.accessor);
+    if !delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)?.is_all {
+        return Ok(Unmounting::More);
     }
     let prefix = entry.storage_prefix();
     // What several mounts share is no mount's to delete.
     if !prefix.starts_with("logical/") {
-        return Ok(true);
+        return Ok(Unmounting::Done);
     }
     let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
     let directory = prefix.trim_end_matches('/');
-    Ok(delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all)
+    let is_all = delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all;
+    Ok(if is_all { Unmounting::Done } else { Unmounting::More })
 }
 
 /// Where the root namespace keeps what belongs to no mount.

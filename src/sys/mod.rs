@@ -1,30 +1,50 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod audit;
+mod browsers;
 mod capabilities;
 mod control;
+mod counters;
+mod enterprise;
 pub mod expiry;
+mod explain;
 mod first;
+mod inspect;
 pub mod jobs;
 mod keys;
+mod leases;
+mod locked_users;
 mod metrics;
 mod mounts;
 mod node;
+mod openapi;
+mod passwords;
+mod plugins;
 mod policies;
+mod process;
+mod quotas;
 mod raft;
 mod remount;
+mod tools;
 mod tuning;
 mod ui;
+mod versions;
+mod wrapping;
 
+pub use browsers::{CORS, CorsRecord};
 pub use control::{
     BackendStatus, HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl,
     RootTokenText, SealStatus, ShareText, Unseal,
 };
-pub use first::{system_entry, write_first_records};
+pub use first::{system_entry, write_first_records, write_missing_records};
 pub use keys::{Keys, RecoveryRecord, SealWrapper, SharesOnly};
+pub use process::Process;
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
     join_token_path,
 };
+
+pub use versions::note_version;
 
 use std::sync::Arc;
 
@@ -47,6 +67,22 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         ui::routes(),
         raft::routes(),
         remount::routes(),
+        browsers::routes(),
+        counters::routes(),
+        enterprise::routes(),
+        explain::routes(),
+        inspect::routes(),
+        openapi::routes(),
+        passwords::routes(),
+        plugins::routes(),
+        process::routes(),
+        quotas::routes(),
+        tools::routes(),
+        versions::routes(),
+        wrapping::routes(),
+        locked_users::routes(),
+        audit::routes(),
+        leases::routes(),
     ]
     .into_iter()
     .flatten()

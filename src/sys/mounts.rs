@@ -13,6 +13,7 @@ use crate::auth::token::TokenStore;
 use crate::engines;
 use crate::framework::{Call, NoParams, Route};
 use crate::job::{Job, JobKind};
+use crate::lease::MountPlaces;
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
 
@@ -177,6 +178,7 @@ fn disable(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply,
     if table == Table::Auth {
         TokenStore::new(&mut call.storage).disable_mount(&entry.accessor)?;
     }
+    MountPlaces::new(&mut call.storage).gone(&entry)?;
     let name = format!("unmount-{}", entry.uuid);
     Job { kind: JobKind::Unmount { entry: Box::new(entry) } }.file(&name, &mut call.storage)?;
     Ok(Reply::default())
@@ -365,4 +367,4 @@ const CORE: &str = "core/";
 /// Paths of secrets engines that are always there, or are another URL space.
 const RESERVED: &[&str] = &["audit/", "auth/", "cubbyhole/", "identity/", "sys/"];
 
-const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");
+pub(super) const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");

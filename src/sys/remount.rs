@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Node;
 use super::mounts::{check_free, get, is_built_in, key, normalise, put};
 use crate::framework::{Call, Route};
+use crate::lease::MountPlaces;
 use crate::mount::Table;
 use crate::request::{Error, Reply};
 
@@ -62,6 +63,8 @@ async fn remount(call: &mut Call<'_, Node>, input: Remount) -> Result<Reply, Err
     }
     check_free(call, table, &to, Some(&from))?;
     call.storage.delete(&key(table, &from))?;
+    // Leases keep the ids that their holders know.
+    MountPlaces::new(&mut call.storage).moved(&entry)?;
     entry.path = to;
     put(call, &entry)?;
     let migration = Migration { id: call.rng.uuid(), source, target };

@@ -17,6 +17,23 @@ pub(super) fn routes() -> Vec<Route<Node>> {
         Route::new("internal/ui/mounts/{path...}", "The mount that a path is in.")
             .any_token()
             .read(mount_of_path),
+        Route::new("internal/ui/feature-flags", "Features that are switched on: none.")
+            .unauthenticated()
+            .read(feature_flags),
+        Route::new("internal/ui/namespaces", "The namespaces that the caller can see.")
+            .any_token()
+            .read(namespaces),
+        Route::new("internal/ui/version", "The version that clients are told.")
+            .any_token()
+            .read(version),
+        Route::new("internal/ui/unauthenticated-messages", "Messages of the login page: none.")
+            .unauthenticated()
+            .read(messages)
+            .list(messages),
+        Route::new("internal/ui/authenticated-messages", "Messages after the login: none.")
+            .any_token()
+            .read(messages)
+            .list(messages),
         Route::new("internal/ui/resultant-acl", "What the caller may do.")
             .any_token()
             .read(resultant_acl),
@@ -81,4 +98,22 @@ fn containing(call: &mut Call<'_, Node>, path: &str) -> Result<Option<MountEntry
 
 async fn resultant_acl(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     Ok(Reply::data(caller_acl(call)?.resultant()))
+}
+
+async fn feature_flags(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Reply::bare(&json!({ "feature_flags": [] }))
+}
+
+/// There is the root namespace alone, which is in no list.
+async fn namespaces(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Ok(Reply::data(Map::new()))
+}
+
+async fn version(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Reply::of(&json!({ "version": call.state.seal_status().await?.version }))
+}
+
+/// Nobody can write any; user interfaces ask for them all the same.
+async fn messages(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    Reply::of(&json!({ "keys": [], "key_info": {} }))
 }

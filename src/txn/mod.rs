@@ -261,6 +261,26 @@ impl Txn {
         Ok(Some(value))
     }
 
+    fn peek_shared<T>(&mut self, key: &Key) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let was_noted = self.reads.contains_key(key);
+        let value = self.get_shared(key.clone())?;
+        if !was_noted {
+            self.reads.remove(key);
+        }
+        Ok(value)
+    }
+
+    fn records(&self, directory: &str) -> Result<u64, Error> {
+        Ok(self.snapshot.directory(directory)?.records)
+    }
+
+    fn peek_revision(&self, key: &Key) -> Result<Revision, Error> {
+        self.snapshot.revision(key)
+    }
+
     fn names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let (state, mut names) = self.snapshot.names(directory, None, usize::MAX)?;
         self.directories.entry(directory.to_owned()).or_insert(state.revision);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Txn, Write, decode};
+use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::{Leadership, Revision, SystemKey};
 use crate::request::Error;
@@ -30,6 +31,11 @@ impl<'t> Scope<'t> {
     pub fn within(mut self, namespace: &'t str) -> Self {
         self.namespace = Some(namespace);
         self
+    }
+
+    /// The transaction's time, see [`Txn::now`].
+    pub fn now(&self) -> Timestamp {
+        self.txn.now()
     }
 
     /// Another part of the namespace, in the same transaction. `below` ends in a slash.
@@ -164,6 +170,15 @@ impl<'t> Scope<'t> {
         self.txn.page(&directory, after, names_max)
     }
 
+    /// How many records a directory holds, as they are stored; not noted. Costs one look-up.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn directory_records(&mut self, directory: &str) -> Result<u64, Error> {
+        let directory = self.directory(directory)?;
+        Ok(self.txn.snapshot.directory(&directory)?.records)
+    }
+
     /// The revision of a directory, not noted: for caches that are checked by it.
     ///
     /// # Errors
@@ -180,6 +195,36 @@ impl<'t> Scope<'t> {
     pub fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let directory = self.directory(directory)?;
         self.txn.peek_names(&directory)
+    }
+
+    /// How many records a directory has, those of directories below it not counted; not noted.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn records(&mut self, directory: &str) -> Result<u64, Error> {
+        let directory = self.directory(directory)?;
+        self.txn.records(&directory)
+    }
+
+    /// The revision of a record, not noted: for caches that are checked by it.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn peek_revision(&mut self, path: &str) -> Result<Revision, Error> {
+        let key = self.key(path)?;
+        self.txn.peek_revision(&key)
+    }
+
+    /// As [`Self::get_shared`], not noted: for what a request need not run again for.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn peek_shared<T>(&mut self, path: &str) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = self.key(path)?;
+        self.txn.peek_shared(&key)
     }
 
     /// Seals what is given out instead of stored; see [`super::Snapshot::seal`].

@@ -27,7 +27,8 @@ class Node(Server):
             f'storage "raft" {{\n  path = "{self.folder}/data"\n  node_id = "{self.name}"\n'
             f'  ha_profile = "{self.cluster.profile}"\n{joins}}}\n'
             f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n'
-            f'  cluster_address = "127.0.0.1:{self.cluster_port}"\n  tls_disable = true\n}}\n'
+            f'  cluster_address = "127.0.0.1:{self.cluster_port}"\n  tls_disable = true\n'
+            f'  x_strongroom_request_id_authorized_addrs = "127.0.0.1"\n}}\n'
             f'api_addr = "{self.address}"\ncluster_addr = "https://127.0.0.1:{self.cluster_port}"\n'
             f'{self.cluster.more_configuration}'
         )

@@ -4,6 +4,10 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 `TOKEN` in a path or body stands for the server's root token.
 """
 
+import requests_of_sys
+import requests_of_identity
+import requests_of_logins
+
 LONG_POLICY = """
 # Everything a policy can say.
 path "secret/data/team/+/config" {
@@ -368,6 +372,64 @@ KEYS = [
     row("root generation share where none is begun", "POST", "sys/generate-root-token/update", {"key": "00" * 32, "nonce": "x"}),
     row("root generation share without a key", "POST", "sys/generate-root-token/update", {"nonce": "x"}),
     row("root generation cancelled where none is begun", "DELETE", "sys/generate-root-token/attempt"),
+DISCARD = {"type": "file", "description": "of all", "options": {"file_path": "discard"}}
+
+
+def device(**options):
+    return {"type": "file", "options": {"file_path": "discard"} | options}
+
+
+HEADERS = "sys/config/auditing/request-headers"
+
+AUDIT = [
+    row("audit: list of none", "GET", "sys/audit"),
+    row("audit: list to a stranger", "GET", "sys/audit", token="stranger"),
+    row("audit: enabled", "PUT", "sys/audit/d", DISCARD),
+    row("audit: enabled a second time", "PUT", "sys/audit/d", DISCARD),
+    row("audit: enabled below another", "POST", "sys/audit/d/below", DISCARD),
+    row("audit: list", "GET", "sys/audit"),
+    row("audit: read of one", "GET", "sys/audit/d"),
+    row("audit: options of other types", "PUT", "sys/audit/e",
+        device(hmac_accessor=False, log_raw=True, mode=600)),
+    row("audit: list of two", "GET", "sys/audit"),
+    row("audit: with all that is kept", "PUT", "sys/audit/f", DISCARD | {"local": "true"}),
+    row("audit: without a type", "PUT", "sys/audit/x", {"options": {}}),
+    row("audit: of an unknown type", "PUT", "sys/audit/x", {"type": "nope"}),
+    row("audit: without a file", "PUT", "sys/audit/x", {"type": "file"}),
+    row("audit: without an address", "PUT", "sys/audit/x", {"type": "socket"}),
+    row("audit: a folder for a file", "PUT", "sys/audit/x", device(file_path="/tmp")),
+    row("audit: a device that is full", "PUT", "sys/audit/x", device(file_path="/dev/full")),
+    row("audit: with a wrong format", "PUT", "sys/audit/x", device(format="yaml")),
+    row("audit: with a wrong hmac_accessor", "PUT", "sys/audit/x", device(hmac_accessor="maybe")),
+    row("audit: with a wrong log_raw", "PUT", "sys/audit/x", device(log_raw="maybe")),
+    row("audit: with a wrong elide_list_responses", "PUT", "sys/audit/x",
+        device(elide_list_responses="maybe")),
+    row("audit: with a wrong mode", "PUT", "sys/audit/x", device(file_path="/dev/null", mode="zz")),
+    row("audit: with a prefix", "PUT", "sys/audit/x", device(prefix="p")),
+    row("audit: with a wrong local", "PUT", "sys/audit/x", DISCARD | {"local": "zz"}),
+    row("audit: with wrong options", "PUT", "sys/audit/x", DISCARD | {"options": "zz"}),
+    row("audit: with a wrong facility", "PUT", "sys/audit/x",
+        {"type": "syslog", "options": {"facility": "XX"}}),
+    row("audit: with a wrong write_timeout", "PUT", "sys/audit/x",
+        {"type": "socket", "options": {"address": "127.0.0.1:1", "write_timeout": "xx"}}),
+    row("audit: hash without input", "POST", "sys/audit-hash/d", {}),
+    row("audit: hash of an unknown device", "POST", "sys/audit-hash/none", {"input": "a"}),
+    row("audit: disabled", "DELETE", "sys/audit/d"),
+    row("audit: disabled, the second", "DELETE", "sys/audit/e"),
+    row("audit: disabled, the third", "DELETE", "sys/audit/f"),
+    row("audit: disabled again", "DELETE", "sys/audit/d"),
+    row("audit: list at the end", "GET", "sys/audit"),
+    row("audit: headers, none", "GET", HEADERS),
+    row("audit: header", "POST", f"{HEADERS}/X-Foo", {"hmac": True}),
+    row("audit: header without hmac", "PUT", f"{HEADERS}/X-Bar", {}),
+    row("audit: header read", "GET", f"{HEADERS}/X-Foo"),
+    row("audit: header read in another case", "GET", f"{HEADERS}/x-bar"),
+    row("audit: header that is none", "GET", f"{HEADERS}/X-None"),
+    row("audit: header with a wrong hmac", "POST", f"{HEADERS}/X-Bar", {"hmac": "zz"}),
+    row("audit: headers", "GET", HEADERS),
+    row("audit: header deleted", "DELETE", f"{HEADERS}/X-Foo"),
+    row("audit: header deleted again", "DELETE", f"{HEADERS}/X-Foo"),
+    row("audit: headers at the end", "GET", HEADERS),
 ]
 
 TRANSIT = [
@@ -460,3 +522,32 @@ TRANSIT = [
 ]
 
 REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + KEYS
+LEASES = [
+    row("lease: look up nothing", "POST", "sys/leases/lookup", {}),
+    row("lease: look up what is missing", "POST", "sys/leases/lookup", {"lease_id": "nope"}),
+    row("lease: look up by a read", "GET", "sys/leases/lookup"),
+    row("lease: renew nothing", "PUT", "sys/leases/renew", {}),
+    row("lease: renew what is missing", "PUT", "sys/leases/renew", {"lease_id": "nope"}),
+    row("lease: renew what is missing, by the path", "PUT", "sys/leases/renew/nope"),
+    row("lease: revoke nothing", "PUT", "sys/leases/revoke", {}),
+    row("lease: revoke what is missing", "PUT", "sys/leases/revoke", {"lease_id": "nope"}),
+    row("lease: revoke what is missing, by the path", "PUT", "sys/leases/revoke/nope"),
+    row("lease: revoke by a read", "GET", "sys/leases/revoke/nope"),
+    row("lease: revoke a prefix of nothing", "PUT", "sys/leases/revoke-prefix/nope"),
+    row("lease: revoke no prefix", "PUT", "sys/leases/revoke-prefix"),
+    row("lease: force a prefix of nothing", "PUT", "sys/leases/revoke-force/nope"),
+    row("lease: force no prefix", "PUT", "sys/leases/revoke-force"),
+    row("lease: list what is missing", "LIST", "sys/leases/lookup/nope/"),
+    row("lease: count without a type", "GET", "sys/leases/count"),
+    row("lease: count", "GET", "sys/leases/count?type=irrevocable"),
+    row("lease: list without a type", "GET", "sys/leases"),
+    row("lease: list the irrevocable", "GET", "sys/leases?type=irrevocable"),
+]
+
+REQUESTS = (
+    STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + AUDIT
+    + LEASES
+    + requests_of_sys.rows(row)
+    + requests_of_identity.REQUESTS
+    + requests_of_logins.REQUESTS
+)

@@ -1,10 +1,11 @@
 //! A server in one process: the real pipeline over a log in memory, with time and audit in the
 //! test's hand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use strongroom::audit::{AuditDevice, Broker, Record, Side};
+use strongroom::audit::{AuditDevice, Broker, Record, Rules, Side};
 use strongroom::barrier::{Barrier, Keyring};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::framework::{Mount, TtlLimits};
@@ -16,6 +17,7 @@ use strongroom::request::{Body, Error, Operation, Params, Reply, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::router::Router;
 use strongroom::secret::Secret;
+use strongroom::server::NodeProcess;
 use strongroom::txn::Scope;
 use strongroom::{auth, engines, sys};
 
@@ -46,11 +48,14 @@ impl Server {
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let barrier = Arc::new(Barrier::new(rng.clone()));
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
-        let broker = Arc::new(Broker::default());
+        let rules = Rules { may_prefix: true, ..Rules::default() };
+        let broker = Broker::new(clock.clone(), rng.clone(), "node".into(), rules);
+        let broker = Arc::new(broker);
         broker.enable(audit.clone());
         let keys = Arc::new(sys::Keys::new(barrier.clone(), Arc::new(sys::SharesOnly)));
-        let node: sys::Node = Arc::new(NoNode { keys: keys.clone() });
         log.observe(strongroom::server::follow(barrier.clone()));
+        let node = NoNode(NodeProcess::default(), broker.clone(), keys.clone());
+        let node: sys::Node = Arc::new(node);
         let system: Arc<dyn Mount> = sys::engine().unwrap().mount(node).into();
         let entries: Vec<MountEntry> = mounts.iter().map(|(path, _)| entry(path)).collect();
         let system_for_router = system.clone();
@@ -58,7 +63,9 @@ impl Server {
             if entry.kind == "system" {
                 return Some(system_for_router.clone());
             }
-            let own = mounts.iter().find(|(path, _)| *path == entry.path);
+            let own = mounts
+                .iter()
+                .find(|(path, _)| *path == entry.path || self::entry(path).uuid == entry.uuid);
             if let Some((_, mount)) = own {
                 return Some(mount.clone());
             }
@@ -181,6 +188,27 @@ impl Server {
         self.runtime.block_on(self.start(operation, path, params, token))
     }
 
+    /// As from a client at this address.
+    pub(crate) fn send_from(
+        &self,
+        operation: Operation,
+        path: &str,
+        params: &Value,
+        token: &str,
+        remote: std::net::SocketAddr,
+    ) -> Result<Reply, Error> {
+        let request = Request {
+            id: (&SystemRng as &dyn Rng).uuid(),
+            operation,
+            path: path.into(),
+            params: params.as_object().cloned().unwrap_or_default(),
+            token: (!token.is_empty()).then(|| Arc::new(Secret::new(token.to_owned()))),
+            remote: Some(remote),
+            ..Request::default()
+        };
+        self.block_on(self.pipeline.handle(&request))
+    }
+
     /// For tests that run several at once.
     pub(crate) fn start(
         &self,
@@ -240,9 +268,14 @@ pub(crate) fn line(outcome: Result<Reply, Error>) -> String {
     line
 }
 
+/// An auth method's path begins with `auth/`.
 fn entry(path: &str) -> MountEntry {
+    let (table, path) = match path.strip_prefix("auth/") {
+        Some(path) => (Table::Auth, path),
+        None => (Table::Secret, path),
+    };
     MountEntry {
-        table: Table::Secret,
+        table,
         path: path.into(),
         kind: "test".into(),
         description: String::new(),
@@ -261,12 +294,18 @@ fn entry(path: &str) -> MountEntry {
 pub(crate) struct MemoryAudit {
     lines: Mutex<Vec<String>>,
     lines_left: Mutex<Option<usize>>,
+    is_out: AtomicBool,
 }
 
 impl MemoryAudit {
     /// Takes `lines` more records, then fails.
     pub(crate) fn break_after(&self, lines: usize) {
         *self.lines_left.lock().unwrap() = Some(lines);
+    }
+
+    /// Takes no records from now on, or does again: only what a test has enabled counts then.
+    pub(crate) fn step_out(&self, out: bool) {
+        self.is_out.store(out, Ordering::Relaxed);
     }
 
     fn take(&self, line: String) -> Result<(), Error> {
@@ -284,6 +323,10 @@ impl MemoryAudit {
 impl AuditDevice for MemoryAudit {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn takes(&self, _: &Record<'_>) -> bool {
+        !self.is_out.load(Ordering::Relaxed)
     }
 
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>> {
@@ -309,11 +352,17 @@ impl Clock for ManualClock {
 }
 
 /// What a pipeline alone has no answer to.
-struct NoNode {
-    keys: Arc<sys::Keys>,
-}
+struct NoNode(NodeProcess, Arc<Broker>, Arc<sys::Keys>);
 
 impl sys::NodeControl for NoNode {
+    fn audit(&self) -> &Broker {
+        &self.1
+    }
+
+    fn process(&self) -> &dyn sys::Process {
+        &self.0
+    }
+
     fn init(&self, _: sys::Init) -> BoxFuture<'_, Result<sys::InitReply, Error>> {
         Box::pin(async { Err(Error::bad_request("Vault is already initialized")) })
     }
@@ -327,7 +376,7 @@ impl sys::NodeControl for NoNode {
     }
 
     fn keys(&self) -> &sys::Keys {
-        &self.keys
+        &self.2
     }
 
     fn seal_status(&self) -> BoxFuture<'_, Result<sys::SealStatus, Error>> {

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod bad_input;
 mod cli;
 mod cluster;
 mod config;
@@ -15,8 +16,12 @@ mod deploy;
 mod harness;
 mod help;
 mod http;
+mod identity;
+mod lease;
+mod login;
 mod once;
 mod paging;
+mod parity;
 mod routing;
 mod server;
 mod sys;

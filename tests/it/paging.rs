@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use strongroom::barrier::Repeat;
 use strongroom::clock::Timestamp;
 use strongroom::job::{Deleted, delete_tree};
 use strongroom::log::{Point, ReplicatedLog as _};
 use strongroom::record::{
-    Directory, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey, View, ViewError,
-    VisitRecord,
+    Directory, Part, Record, Remembered, RequestId, Revision, StoredDirectory, StoredKey,
+    SystemKey, View, ViewError, VisitRecord,
 };
 use strongroom::txn::{Page, Scope};
 
@@ -121,7 +122,7 @@ fn last_page_alone_conflicts_with_a_name_that_comes_meanwhile() {
         txn.scope("test/").put("e/x", &1).unwrap();
         put("new");
         let batch = txn.into_batch().unwrap().unwrap();
-        let entry = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
+        let entry = barrier.seal(batch, Repeat::default()).unwrap();
         let applied = server.block_on(server.log.propose(entry)).unwrap();
         let committed = applied == strongroom::record::Applied::Committed;
         assert_eq!(committed, !conflicts, "{names_max}: {applied:?}");
@@ -137,7 +138,7 @@ fn counted<T>(server: &Server, change: impl FnOnce(&mut Scope<'_>) -> T) -> (T, 
     let mut txn = barrier.begin(point, START).unwrap();
     let done = change(&mut txn.scope("test/"));
     if let Some(batch) = txn.into_batch().unwrap() {
-        let entry = barrier.seal(batch, strongroom::barrier::Repeat::default()).unwrap();
+        let entry = barrier.seal(batch, Repeat::default()).unwrap();
         server.block_on(server.log.propose(entry)).unwrap();
     }
     (done, counting.listed.load(Ordering::Relaxed))
@@ -169,17 +170,12 @@ impl View for Counting {
         self.view.directory(directory)
     }
 
-    fn recall(
-        &self,
-        id: &strongroom::record::RequestId,
-        step: u32,
-        now: Timestamp,
-    ) -> Result<strongroom::record::Remembered, ViewError> {
-        self.view.recall(id, step, now)
-    }
-
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.view.system(key)
+    }
+
+    fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
+        self.view.recall(id, step, time)
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {

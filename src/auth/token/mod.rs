@@ -4,14 +4,20 @@ mod batch;
 mod create;
 mod lookup;
 mod policies;
+mod prefix;
 mod renew;
 mod revocation;
 mod revoke;
 mod roles;
 mod store;
 mod tidy;
+mod tidy_leases;
+mod wrapping;
 
+pub use create::auth as auth_of;
+pub use prefix::mark_prefix;
 pub use store::{EXPIRY_KIND, NewToken, Revoked, TokenEntry, TokenStore, storage_name};
+pub use wrapping::Wrapped;
 
 use std::sync::Arc;
 

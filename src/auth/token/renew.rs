@@ -6,7 +6,8 @@ use super::lookup::FIRST_ROOT_PATH;
 use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
 use crate::framework::{Call, Route, Seconds, TtlTerms};
-use crate::request::{Error, Reply, TokenType};
+use crate::identity::IdentityStore;
+use crate::request::{Error, Reply, Then, TokenType};
 use crate::secret::Secret;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -56,8 +57,8 @@ async fn renew_accessor(call: &mut Call<'_>, input: OfAccessor) -> Result<Reply,
     extend(call, &found, input.increment)
 }
 
-/// What an auth method has to say of its own tokens' renewal, its mount's limits included, goes
-/// into the terms here: `entry.mount_accessor` tells whose they are.
+/// What an auth method made is renewed by its own rules and its mount's limits, which the
+/// pipeline asks for.
 fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Reply, Error> {
     if increment.0 < 0 {
         return Err(Error::BadRequest(format!(
@@ -76,6 +77,11 @@ fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Repl
     if !entry.renewable {
         return Err(Error::bad_request("lease is not renewable"));
     }
+    if !entry.mount_accessor.is_empty() {
+        let (name, token) = (found.name.clone(), found.id.clone());
+        let then = Then::RenewToken { name, token, increment: increment.unsigned() };
+        return Ok(Reply { then: Some(then), ..Reply::default() });
+    }
     let terms = TtlTerms {
         requested: increment.unsigned(),
         usual: if entry.ttl_renewed > 0 { entry.ttl_renewed } else { entry.ttl },
@@ -88,7 +94,8 @@ fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Repl
     let now = call.now;
     let renewed =
         TokenStore::new(&mut call.storage).extend(&found.name, entry, granted.ttl, now)?;
-    let auth = auth(&renewed, found.id.clone(), granted.ttl);
+    let mut auth = auth(&renewed, found.id.clone(), granted.ttl);
+    IdentityStore::new(&mut call.storage).tell(&mut auth)?;
     Ok(Reply {
         auth: Some(auth),
         warnings: granted.warning.into_iter().collect(),

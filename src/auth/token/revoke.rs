@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use super::store::{
-    Revoked, TokenEntry, TokenStore, accessor_key, child_key, children_directory, expiry_id,
-    id_key, mount_directory, mount_key,
+    Revoked, TokenEntry, TokenStore, accessor_key, child_key, children_directory, expiry_id, id_key,
 };
 use crate::clock::Timestamp;
 use crate::expiry::{Expiry, Outcome};
 use crate::job::{Job, JobKind, delete_tree};
+use crate::lease::{Force, LeaseStore, State, id_of_file, is_token_name, path_and_name};
 use crate::request::Error;
 
 impl TokenStore<'_, '_> {
@@ -51,20 +51,36 @@ impl TokenStore<'_, '_> {
         }
     }
 
-    /// One bounded step of revoking what an auth mount has made; true where none is left.
+    /// One bounded step of ending what lives among a mount's leases, tokens and others; true
+    /// where none does any more.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub fn revoke_of_mount(&mut self, mount_accessor: &str) -> Result<bool, Error> {
+        let now = self.scope.now();
         let mut budget = Budget(STEP_RECORDS_MAX);
-        let (names, complete) = self.bucketed(&mount_directory(mount_accessor), budget.0)?;
-        for name in names {
-            if !self.remove_tree(&name, &mut budget)? {
+        let mut leases = LeaseStore::new(self.scope);
+        let page = leases.page(State::Live, mount_accessor, None, STEP_LEASES_MAX)?;
+        for file in page.names {
+            let id = id_of_file(&file);
+            match path_and_name(&id) {
+                Some((path, name)) if is_token_name(name) => {
+                    if !self.remove_tree(name, &mut budget)? {
+                        return Ok(false);
+                    }
+                    // Of a token whose record says otherwise, or that is gone.
+                    LeaseStore::new(self.scope).forget_token(mount_accessor, path, name)?;
+                }
+                _ => {
+                    LeaseStore::new(self.scope).end(mount_accessor, &id, now, Force::No)?;
+                    budget.spend(RECORDS_OF_LEASE);
+                }
+            }
+            if budget.is_spent() {
                 return Ok(false);
             }
-            self.scope.delete(&mount_key(mount_accessor, &name))?;
         }
-        Ok(complete)
+        Ok(page.is_last)
     }
 
     /// Ends a token whose filing is due, unless it was renewed meanwhile.
@@ -113,7 +129,7 @@ impl TokenStore<'_, '_> {
 
     /// Depth first, up to the budget; true where nothing is left of it. What was taken away
     /// before the budget was used up stays away, leaves first.
-    fn remove_tree(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
+    pub(super) fn remove_tree(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
         let mut path = vec![self.frame(name, budget)?];
         while let Some(top) = path.last_mut() {
             if let Some(child) = top.children.pop() {
@@ -149,8 +165,15 @@ impl TokenStore<'_, '_> {
         Ok(complete && !budget.is_spent() && self.remove(name, budget)?)
     }
 
-    /// A token without children; false where its cubbyhole exceeds the budget.
+    /// A token without children, its leases first; false where they or its cubbyhole exceed the
+    /// budget.
     fn remove(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
+        let (now, leases_max) = (self.scope.now(), budget.0.div_ceil(RECORDS_OF_LEASE));
+        let (ended, is_all) = LeaseStore::new(self.scope).end_of_token(name, now, leases_max)?;
+        budget.spend(ended * RECORDS_OF_LEASE);
+        if !is_all || budget.is_spent() {
+            return Ok(false);
+        }
         let deleted = delete_tree(self.scope, &format!("cubbyhole/{name}"), budget.0)?;
         budget.spend(deleted.records);
         if !deleted.is_all || budget.is_spent() {
@@ -169,8 +192,8 @@ impl TokenStore<'_, '_> {
         if !entry.parent.is_empty() {
             self.scope.delete(&child_key(&entry.parent, name))?;
         }
-        if !entry.mount_accessor.is_empty() {
-            self.scope.delete(&mount_key(&entry.mount_accessor, name))?;
+        if let Some(mount) = entry.leased_by() {
+            LeaseStore::new(self.scope).forget_token(mount, &entry.path, name)?;
         }
         if entry.filed > 0 {
             Expiry::new(self.scope).unfile(&expiry_id(name), entry.filed)?;
@@ -207,14 +230,14 @@ struct Frame {
 }
 
 /// Records that a transaction may still write.
-struct Budget(usize);
+pub(super) struct Budget(pub(super) usize);
 
 impl Budget {
-    fn spend(&mut self, records: usize) {
+    pub(super) fn spend(&mut self, records: usize) {
         self.0 = self.0.saturating_sub(records);
     }
 
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.0 == 0
     }
 }
@@ -223,7 +246,13 @@ impl Budget {
 const INLINE_RECORDS_MAX: usize = 512;
 
 /// Of a job's transaction.
-const STEP_RECORDS_MAX: usize = 2048;
+pub(super) const STEP_RECORDS_MAX: usize = 2048;
 
-/// Its record, and where it is found by: accessor, parent, mount, expiry.
+/// Looked at in one step.
+pub(super) const STEP_LEASES_MAX: usize = 512;
+
+/// Its record, and where it is found by: accessor, parent, lease, expiry.
 const RECORDS_OF_TOKEN: usize = 5;
+
+/// Taken from one place and put into another: its record, its token's, its expiry.
+pub(super) const RECORDS_OF_LEASE: usize = 4;

@@ -8,7 +8,8 @@ use super::batch;
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
 use crate::expiry::{Expiry, Filing, minute_after};
-use crate::request::{Error, TokenType};
+use crate::lease::{LeaseStore, PrefixMark, PrefixMarks};
+use crate::request::{Error, Params, TokenType};
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::txn::{Page, Scope};
@@ -50,10 +51,17 @@ pub struct TokenEntry {
     pub renewable: bool,
     pub token_type: TokenType,
     pub entity_id: String,
+    /// What the entity may do beyond the token's own policies, it may not do with this token.
+    pub no_identity_policies: bool,
     pub bound_cidrs: Vec<String>,
     pub role: String,
     /// Of the auth method that made it; empty for what another token made.
     pub mount_accessor: String,
+    /// Of the mount among whose leases it is, where no auth method made it; empty: of none.
+    pub lease_mount: String,
+    /// What the auth method that made it is shown again at a renewal.
+    #[serde(skip_serializing_if = "Params::is_empty")]
+    pub internal: Params,
     /// Good for nothing any more; what hangs on it is being worked off.
     pub revoked: Option<Revoked>,
 }
@@ -84,6 +92,11 @@ pub struct TokenStore<'s, 't> {
 impl<'s, 't> TokenStore<'s, 't> {
     pub fn new(scope: &'s mut Scope<'t>) -> Self {
         Self { scope }
+    }
+
+    /// The transaction's time.
+    pub fn now(&self) -> Timestamp {
+        self.scope.now()
     }
 
     /// `None` for a token that is unknown, expired or revoked, itself or one it stands on, or
@@ -126,7 +139,13 @@ impl<'s, 't> TokenStore<'s, 't> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn is_live(&mut self, entry: &TokenEntry, now: Timestamp) -> Result<bool, Error> {
-        if !entry.is_valid(now) || self.is_of_disabled_mount(entry)? {
+        // Usually there are none: one look at a directory.
+        let marks = PrefixMarks::new(self.scope).all()?;
+        let is_revoked = |entry: &TokenEntry| {
+            let covers = |mark: &Arc<PrefixMark>| mark.covers(&entry.path, entry.created);
+            entry.leased_by().is_some() && marks.iter().any(covers)
+        };
+        if !entry.is_valid(now) || is_revoked(entry) || self.is_of_disabled_mount(entry)? {
             return Ok(false);
         }
         let mut parent = entry.parent.clone();
@@ -146,7 +165,7 @@ impl<'s, 't> TokenStore<'s, 't> {
             if above.revoked == Some(Revoked::Alone) {
                 return Ok(true);
             }
-            if !above.is_valid(now) || self.is_of_disabled_mount(&above)? {
+            if !above.is_valid(now) || is_revoked(&above) || self.is_of_disabled_mount(&above)? {
                 return Ok(false);
             }
             parent.clone_from(&above.parent);
@@ -242,8 +261,8 @@ impl<'s, 't> TokenStore<'s, 't> {
         if !entry.parent.is_empty() {
             self.scope.put(&child_key(&entry.parent, &name), &())?;
         }
-        if !entry.mount_accessor.is_empty() {
-            self.scope.put(&mount_key(&entry.mount_accessor, &name), &())?;
+        if let Some(mount) = entry.leased_by() {
+            LeaseStore::new(self.scope).note_token(mount, &entry.path, &name)?;
         }
         self.update(&name, &entry)?;
         Ok((token, entry))
@@ -315,6 +334,12 @@ impl TokenEntry {
         self.policies.iter().any(|policy| policy == "root")
     }
 
+    /// The mount among whose leases it is, by accessor.
+    pub fn leased_by(&self) -> Option<&str> {
+        let by = [&self.lease_mount, &self.mount_accessor].into_iter().find(|by| !by.is_empty())?;
+        (self.token_type == TokenType::Service).then_some(by)
+    }
+
     pub fn is_orphan(&self) -> bool {
         self.parent.is_empty()
     }
@@ -359,14 +384,6 @@ pub(super) fn child_key(parent: &str, name: &str) -> String {
     format!("{}/{}/{name}", children_directory(parent), bucket(name))
 }
 
-pub(super) fn mount_directory(mount_accessor: &str) -> String {
-    format!("token/mount/{mount_accessor}")
-}
-
-pub(super) fn mount_key(mount_accessor: &str, name: &str) -> String {
-    format!("{}/{}/{name}", mount_directory(mount_accessor), bucket(name))
-}
-
 pub(super) fn expiry_id(name: &str) -> String {
     format!("{EXPIRY_KIND}{name}")
 }
@@ -375,7 +392,7 @@ fn disabled_key(mount_accessor: &str) -> String {
     format!("token/disabled-mount/{mount_accessor}")
 }
 
-/// Children and a mount's tokens may be a million: 256 directories keep each listing short.
+/// Children may be a million: 256 directories keep each listing short.
 fn bucket(name: &str) -> &str {
     name.get(1..3).unwrap_or_default()
 }

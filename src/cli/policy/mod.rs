@@ -4,6 +4,7 @@ mod delete;
 mod fmt;
 mod list;
 mod read;
+mod test;
 mod write;
 
 use super::failure::Failure;
@@ -17,6 +18,7 @@ pub(super) enum Command {
     Write(write::Args),
     Delete(delete::Args),
     Fmt(fmt::Args),
+    Test(test::Args),
 }
 
 pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
@@ -26,6 +28,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::Write(args) => write::run(session, &args).await,
         Command::Delete(args) => delete::run(session, &args).await,
         Command::Fmt(args) => fmt::run(session, &args),
+        Command::Test(args) => test::run(session, &args),
     }
 }
 

@@ -3,8 +3,6 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::clock::Timestamp;
-use crate::record::OriginId;
 use crate::request::{Auth, Body, Lease, RawBody, TokenType, WrapInfo};
 
 fn through(error: Error) -> Error {
@@ -42,6 +40,7 @@ fn a_request_arrives_as_it_was_sent() {
             remote: Some("[::1]:99".parse().unwrap()),
             client_certificates: vec![vec![1, 2], vec![3]],
             headers: BTreeMap::from([("x-a".into(), vec!["1".into(), "2".into()])]),
+            forwarded_from: None,
         };
         let sent = Forwarded {
             request,
@@ -89,7 +88,7 @@ fn what_cannot_be_read_is_refused() {
     type Change = fn(&mut proto::Request);
     let changes: [(&str, Change); 7] = [
         ("half a range of numbers", |message| message.finished = vec![1]),
-        ("a request id that is none", |message| message.known_as = Bytes::from_static(b"id")),
+        ("a request id that is none", |message| message.origin = Bytes::from_static(b"id")),
         ("a newer version", |message| message.version = VERSION + 1),
         ("an unknown operation", |message| message.operation = 99),
         ("nothing wanted", |message| message.wanted = 0),
@@ -126,7 +125,12 @@ fn a_reply_arrives_as_it_was_given() {
                 num_uses: 3,
                 ..Auth::default()
             }),
-            lease: Some(Lease { id: "lease".into(), ttl: Duration::from_secs(1), renewable: true }),
+            lease: Some(Lease {
+                id: "lease".into(),
+                ttl: Duration::from_secs(1),
+                renewable: true,
+                ..Lease::default()
+            }),
             wrap_info: Some(WrapInfo {
                 token: "wrapping".into(),
                 accessor: "accessor".into(),
@@ -138,6 +142,7 @@ fn a_reply_arrives_as_it_was_given() {
             status: Some(202),
             headers: BTreeMap::from([("x-a".into(), "1".into())]),
             mount_type: "kv".into(),
+            then: None,
         };
         let shown = format!("{reply:?}");
         let answer = encode_answer(Outcome::Answered(Ok(reply)), 1).encode_to_vec();

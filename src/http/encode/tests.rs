@@ -31,7 +31,12 @@ fn the_envelope_has_its_keys_in_order() {
          \"data\":{\"b\":1.1,\"a\":\"x\"},\"wrap_info\":null,\"warnings\":null,\"auth\":null,\
          \"mount_type\":\"kv\"}\n",
     );
-    let lease = Lease { id: "l".to_owned(), ttl: Duration::from_secs(60), renewable: true };
+    let lease = Lease {
+        id: "l".to_owned(),
+        ttl: Duration::from_secs(60),
+        renewable: true,
+        ..Lease::default()
+    };
     let reply = Reply { lease: Some(lease), ..data(json!({})) }.warn("careful");
     assert_eq!(
         text(&outcome(Ok(reply), &asked(Operation::Read, "a"))),

@@ -9,6 +9,7 @@ fn objects_are_read_and_numbers_keep_their_text() {
         (r#"null"#, r#"{}"#),
         (r#"{"b":12345678901234567890,"a":1.10}"#, r#"{"b":12345678901234567890,"a":1.10}"#),
         (r#"{"a":1e400,"a":-0.0}"#, r#"{"a":-0.0}"#),
+        (r#"{"a":-0,"b":[-0,{"c":-0}]}"#, r#"{"a":-0,"b":[-0,{"c":-0}]}"#),
         (r#" {"a":"\u00e4\\\""} "#, r#"{"a":"ä\\\""}"#),
     ] {
         let params = object(body.as_bytes(), JsonLimits::default()).unwrap();

@@ -1,4 +1,5 @@
 mod choice;
+mod model;
 
 use std::time::Duration;
 
@@ -8,6 +9,11 @@ use super::super::{Capability, Identity, Policy, TemplateLimits};
 use super::{Access, Acl, Refusal};
 use crate::clock::Timestamp;
 use crate::request::{Operation, Params};
+
+/// Of each property: more by hand, as CONTRIBUTING.md says.
+fn cases() -> u32 {
+    std::env::var("STRONGROOM_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(2000)
+}
 
 fn policy(name: &str, text: &str) -> Policy {
     Policy::parse(name, text).unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::barrier::Repeat;
 use crate::clock::Timestamp;
 use crate::log::Point;
 use crate::record::{Contested, Leadership, Revision};
@@ -71,7 +72,7 @@ fn entry(keyring: &Keyring, records: &[(SystemKey, Bytes)]) -> (SealedBatch, Byt
         txn.put_system(*key, record.clone());
     }
     let batch = txn.into_batch().unwrap().unwrap();
-    let entry = barrier.seal(batch, crate::barrier::Repeat::default()).unwrap();
+    let entry = barrier.seal(batch, Repeat::default()).unwrap();
     SealedBatch::decode_entry(entry).unwrap()
 }
 

@@ -12,6 +12,8 @@ use crate::framework::{Mount, TtlLimits};
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::record::{Leadership, View};
 use crate::rng::{Rng, SystemRng};
+use crate::sys;
+use crate::telemetry::{self, Telemetry};
 
 #[tokio::test]
 async fn leadership_that_was_lost_and_won_again_unseen_is_another() {
@@ -52,10 +54,9 @@ fn node(consensus: Arc<Again>) -> Node {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
     let barrier = Arc::new(Barrier::new(rng.clone()));
     barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
-    let telemetry = crate::telemetry::Telemetry::new(crate::telemetry::Settings::default());
     let node = Node::new(Parts {
         seals: Arc::default(),
-        telemetry: Arc::new(telemetry.unwrap()),
+        audit: crate::audit::Rules::default(),
         barrier,
         clock: Arc::new(SystemClock),
         consensus,
@@ -67,18 +68,21 @@ fn node(consensus: Arc<Again>) -> Node {
             retry_join: Vec::new(),
             joins_by_token: false,
         },
+        process: crate::server::NodeProcess::default(),
         rng: rng.clone(),
+        telemetry: Arc::new(Telemetry::new(telemetry::Settings::default()).unwrap()),
         ttl: TtlLimits::default(),
+        lockout: crate::auth::lockout::LockoutSettings::default(),
         value_bytes_max: 1 << 20,
     });
     let node = node.unwrap();
     let write = node.pipeline.internal(|txn| {
-        crate::sys::write_first_records(txn, rng.as_ref(), None)?;
+        sys::write_first_records(txn, rng.as_ref(), None)?;
         let entry = crate::mount::MountEntry {
             kind: "kv".into(),
             uuid: "u".into(),
             path: "secret/".into(),
-            ..crate::sys::system_entry(rng.as_ref())
+            ..sys::system_entry(rng.as_ref())
         };
         txn.scope(crate::mount::ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
     });

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::{Error, File, Vfs};
+use crate::store::{Error, File, Free, Vfs};
 
 /// The files in the log's folder: segments `<number>.log`, and files that wait to become one.
 ///
@@ -136,8 +136,8 @@ impl Files {
     }
 
     /// Bytes that may still be written on the folder's file system.
-    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
-        self.vfs.free_bytes(&self.folder).map_err(Error::io("measure", &self.folder))
+    pub(super) fn free(&self) -> Result<Free, Error> {
+        self.vfs.free(&self.folder).map_err(Error::io("measure", &self.folder))
     }
 
     /// What it holds need not be wiped: batches carry the number of their segment.

@@ -25,7 +25,7 @@ use self::format::{Record, decode_record};
 use self::queue::Queue;
 use self::tail::{Found, Place};
 use self::writer::{Command, Placement, Writer};
-use super::{Entry, EntryId, Error, Lock, Vfs, Watermark};
+use super::{Entry, EntryId, Error, Free, Lock, Vfs, Watermark};
 
 /// Called once, on the writer's thread, in the order of the calls: it must not block.
 pub type Flushed = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -58,15 +58,18 @@ impl Default for Options {
 /// Free space against what must stay free.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DiskSpace {
-    pub free_bytes: u64,
+    pub free: Free,
     /// One spare segment and room for a checkpoint.
     pub reserve_bytes: u64,
+    /// Segments, snapshots and what is written beside them before it is renamed.
+    pub reserve_files: u64,
 }
 
 impl DiskSpace {
     /// The leader refuses writes while a quorum says so.
     pub fn is_low(&self) -> bool {
-        self.free_bytes < self.reserve_bytes
+        self.free.bytes < self.reserve_bytes
+            || self.free.files.is_some_and(|files| files < self.reserve_files)
     }
 }
 
@@ -187,7 +190,8 @@ impl SegmentLog {
     pub fn disk(&self, checkpoint_bytes: u64) -> Result<DiskSpace, Error> {
         let core = &self.0.core;
         let reserve_bytes = u64::from(core.options.segment_bytes).saturating_add(checkpoint_bytes);
-        Ok(DiskSpace { free_bytes: core.files.free_bytes()?, reserve_bytes })
+        let free = core.files.free()?;
+        Ok(DiskSpace { free, reserve_bytes, reserve_files: RESERVE_FILES })
     }
 
     /// Why the log has stopped, if it has.
@@ -495,6 +499,8 @@ impl Drop for Threads {
     }
 }
 
+/// Far more than a node makes before the next look at the disk.
+const RESERVE_FILES: u64 = 256;
 const CARE_PERIOD: Duration = Duration::from_secs(1);
 const MARK_PERIOD: Duration = Duration::from_secs(1);
 

@@ -304,9 +304,15 @@ fn full_disk_does_not_stop_a_log_that_has_a_spare_segment() {
 fn disk_is_low_when_a_spare_segment_and_a_checkpoint_would_not_fit() {
     let model = Model::default();
     let log = open(&model).unwrap();
-    for (free_bytes, low) in [(u64::from(SEGMENT_BYTES) + 999, true), (1 << 20, false)] {
-        model.set_free_bytes(free_bytes);
-        assert_eq!(log.disk(1000).unwrap().is_low(), low, "{free_bytes}");
+    for (bytes, files, low) in [
+        (u64::from(SEGMENT_BYTES) + 999, None, true),
+        (1 << 20, None, false),
+        (1 << 20, Some(1000), false),
+        (1 << 20, Some(RESERVE_FILES - 1), true),
+        (1 << 20, Some(0), true),
+    ] {
+        model.set_free(Free { bytes, files });
+        assert_eq!(log.disk(1000).unwrap().is_low(), low, "{bytes} {files:?}");
     }
 }
 

@@ -190,10 +190,9 @@ fn requests(checkpoint: &dyn Checkpoint) -> Result<Requests, Error> {
     let [first, last] = [[FIRST_PREFIX], [LAST_PREFIX + 1]];
     let range = (Bound::Included(first.as_slice()), Bound::Excluded(last.as_slice()));
     checkpoint.point()?.scan(range, &mut |key, value| {
-        requests
-            .load(key, Bytes::copy_from_slice(value))
-            .ok_or_else(|| Error::Database("what is known of a request is damaged".to_owned()))?;
-        Ok(ControlFlow::Continue(()))
+        let loaded = requests.load(key, Bytes::copy_from_slice(value));
+        let damaged = || Error::Database("what is known of a request is damaged".to_owned());
+        loaded.map(ControlFlow::Continue).ok_or_else(damaged)
     })?;
     Ok(requests)
 }

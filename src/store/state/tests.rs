@@ -64,6 +64,10 @@ fn put(state: &State, index: u64, key: StoredKey, value: &[u8]) {
     assert_eq!(applied, Applied::Committed);
 }
 
+fn request(number: u64) -> RequestId {
+    RequestId::Numbered { origin: OriginId([1; 16]), number }
+}
+
 fn listed(
     view: &dyn View,
     directory: &StoredDirectory,
@@ -75,10 +79,6 @@ fn listed(
         ControlFlow::Continue(())
     });
     (counted.unwrap(), records)
-}
-
-fn request(number: u64) -> RequestId {
-    RequestId::Numbered { origin: OriginId([1; 16]), number }
 }
 
 fn id(index: u64) -> EntryId {

@@ -4,7 +4,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{File, Lock, Vfs};
+use super::{File, Free, Lock, Vfs};
 
 /// The operating system's file system. Files are for their owner alone.
 pub struct Disk;
@@ -49,9 +49,12 @@ impl Vfs for Disk {
         fs::File::open(folder)?.sync_all()
     }
 
-    fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
+    fn free(&self, folder: &Path) -> io::Result<Free> {
         let space = rustix::fs::statvfs(folder)?;
-        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+        let bytes = space.f_bavail.saturating_mul(space.f_frsize);
+        // As btrfs tells it, which has no table of inodes.
+        let files = (space.f_files > 0).then_some(space.f_favail);
+        Ok(Free { bytes, files })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {

@@ -53,13 +53,21 @@ pub trait Vfs: Send + Sync {
     ///
     /// # Errors
     /// The operating system's.
-    fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
+    fn free(&self, folder: &Path) -> io::Result<Free>;
 
     /// Held until dropped, at the latest until the process ends.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
+}
+
+/// What a file system has left for this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Free {
+    pub bytes: u64,
+    /// Files that can still be made; `None` where it makes room for them as they come.
+    pub files: Option<u64>,
 }
 
 /// An open file. What was written is durable only after [`File::fdatasync`].

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{File, Lock, Vfs};
+use super::{File, Free, Lock, Vfs};
 
 /// Clones are the same disk.
 #[derive(Clone, Default)]
@@ -48,7 +48,7 @@ struct Disk {
     power_until: Option<usize>,
     faults: Vec<(Call, String, io::ErrorKind)>,
     locks: BTreeSet<PathBuf>,
-    free_bytes: Option<u64>,
+    free: Option<Free>,
 }
 
 #[derive(Clone, Default)]
@@ -99,8 +99,8 @@ impl Model {
         self.disk().faults.clear();
     }
 
-    pub(crate) fn set_free_bytes(&self, bytes: u64) {
-        self.disk().free_bytes = Some(bytes);
+    pub(crate) fn set_free(&self, free: Free) {
+        self.disk().free = Some(free);
     }
 
     /// The disk as it is found when the power is back.
@@ -142,7 +142,7 @@ impl Model {
             names: names.clone(),
             synced_names: names,
             inodes: disk.inodes,
-            free_bytes: disk.free_bytes,
+            free: disk.free,
             ..Disk::default()
         };
         Self(Arc::new(Mutex::new(found)))
@@ -232,8 +232,8 @@ impl Vfs for Model {
         Ok(())
     }
 
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(self.disk().free_bytes.unwrap_or(1 << 40))
+    fn free(&self, _: &Path) -> io::Result<Free> {
+        Ok(self.disk().free.unwrap_or(Free { bytes: 1 << 40, files: None }))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {

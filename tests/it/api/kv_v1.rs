@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use strongroom::request::{Operation, Reply};
 
-use crate::harness::{Server, line};
+use crate::harness::{Server, data, line};
 
 fn server() -> Server {
     let server = Server::new();
@@ -81,4 +81,19 @@ fn mounts_do_not_see_each_other() {
     server.write("kv/a", &json!({"a": 1})).unwrap();
     assert_eq!(line(server.read("other/a")), "404");
     assert_eq!(line(server.list("other/")), "204");
+}
+
+#[test]
+fn numbers_come_back_as_they_were_written_down_to_the_sign_of_zero() {
+    let server = Server::new();
+    server.mount("one/", "kv", &[]);
+    server.mount("two/", "kv", &[("version", "2")]);
+    let numbers = r#"{"a":-0,"b":-0.0,"c":1.10,"d":1e+400,"e":12345678901234567890123,"f":[-0]}"#;
+    let given: Value = serde_json::from_str(numbers).unwrap();
+    assert_eq!(given.to_string(), numbers, "the test itself loses none");
+    server.write("one/n", &given).unwrap();
+    server.write("two/data/n", &json!({ "data": given })).unwrap();
+    let read = data(server.read("one/n").unwrap());
+    assert_eq!(Value::Object(read).to_string(), numbers);
+    assert_eq!(data(server.read("two/data/n").unwrap())["data"].to_string(), numbers);
 }

@@ -84,3 +84,19 @@ async fn ha_status_of_a_node_alone_is_itself() {
     assert_eq!(nodes[0]["active_node"], true);
     assert_eq!(nodes[0]["last_echo"], Value::Null);
 }
+
+/// A load balancer goes by this: no request that it sends there could succeed.
+#[tokio::test(flavor = "multi_thread")]
+async fn active_node_that_has_lost_its_quorum_answers_as_a_standby() {
+    let ([a, b, c], ..) = three().await;
+    assert_eq!(a.read("sys/health").await.0, Some(200));
+    b.stop().await;
+    until("two are a quorum", async || a.read("sys/health").await.0 == Some(200)).await;
+    c.stop().await;
+    until("one is none", async || a.read("sys/health").await.0 == Some(429)).await;
+    let (_, health) = a.read("sys/health").await;
+    assert_eq!((&health["standby"], &health["sealed"]), (&json!(true), &json!(false)), "{health}");
+    let (code, _) =
+        a.ask(Operation::Read, "sys/health", "", json!({ "standbycode": 473 })).await.unwrap();
+    assert_eq!(code, Some(473));
+}

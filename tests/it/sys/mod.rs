@@ -1,4 +1,16 @@
+mod audit;
+mod browsers;
+mod explain;
+mod internal;
 mod keys;
 mod mounts;
+mod openapi;
+mod passwords;
+mod plugins;
 mod policies;
+mod process;
+mod quotas;
 mod remount;
+mod tools;
+mod versions;
+mod wrapping;

@@ -205,7 +205,7 @@ fn token_that_is_filed_while_the_watermark_moves_is_not_lost() {
 fn what_cannot_be_ended_is_tried_later_and_holds_up_nothing() {
     let server = Server::new();
     core(&server, |core| {
-        Expiry::new(core).file("lease.unknown", START, Filing::default()).unwrap()
+        Expiry::new(core).file("future.unknown", START, Filing::default()).unwrap()
     });
     create(&server, &json!({"policies": ["default"], "ttl": 1}));
     server.set_time(120);
@@ -255,6 +255,7 @@ fn tokens_of_an_auth_mount_end_with_it() {
                 ttl: 3600,
                 token_type,
                 mount_accessor: "auth_method_1".into(),
+                path: "auth/method/login".into(),
                 ..TokenEntry::default()
             };
             let rng: &dyn Rng = &SystemRng;

@@ -83,7 +83,7 @@ pub(super) struct WriteData {
 
 pub(super) async fn write(call: &mut Call<'_>, input: WriteData) -> Result<Reply, Error> {
     let path = writable(call, input.path)?;
-    let data = given(call, input.data)?;
+    let data = given(call, input.data.as_ref())?;
     let cas = cas(input.options.as_ref())?;
     let mut secret = match Secret::load_to_change(call, &path)? {
         Some(secret) => secret,
@@ -98,7 +98,7 @@ pub(super) async fn write(call: &mut Call<'_>, input: WriteData) -> Result<Reply
 
 pub(super) async fn patch(call: &mut Call<'_>, input: WriteData) -> Result<Reply, Error> {
     let path = writable(call, input.path)?;
-    let patch = given(call, input.data)?;
+    let patch = given(call, input.data.as_ref())?;
     let cas = cas(input.options.as_ref())?;
     let mut secret = Secret::load_to_change(call, &path)?.ok_or(Error::NotFound)?;
     let config = Config::load(call)?;
@@ -130,10 +130,14 @@ pub(super) async fn delete(call: &mut Call<'_>, input: AtPath) -> Result<Reply, 
     Ok(Reply::default())
 }
 
-/// As in Vault, null is data; none at all is an error.
-fn given(call: &Call<'_>, data: Option<Value>) -> Result<Value, Error> {
+/// As in Vault, null is data; none at all is an error. What the client sent, not what was made of
+/// it for the handler: on that way a number `-0` becomes `0`.
+fn given(call: &Call<'_>, data: Option<&Value>) -> Result<Value, Error> {
     match data {
-        Some(data @ Value::Object(_)) => Ok(data),
+        Some(data @ Value::Object(_)) => {
+            let sent = call.request.params.get("data").filter(|sent| sent.is_object());
+            Ok(sent.unwrap_or(data).clone())
+        }
         Some(_) => Err(not_object("data")),
         None if call.request.params.contains_key("data") => Ok(Value::Null),
         None => Err(Error::bad_request("no data provided")),

@@ -134,8 +134,12 @@ fn many_rules_are_not_looked_at_one_by_one() {
 }
 
 /// The rules as they are told, one after the other.
-mod naive {
-    pub(super) fn choose<'a>(patterns: &'a [String], path: &str, list: bool) -> Option<&'a str> {
+pub(super) mod naive {
+    pub(in super::super) fn choose<'a>(
+        patterns: &'a [String],
+        path: &str,
+        list: bool,
+    ) -> Option<&'a str> {
         let bare = path.strip_suffix('/').filter(|_| list);
         for candidate in [Some(path), bare].into_iter().flatten() {
             let exact = patterns.iter().find(|pattern| *pattern == candidate);
@@ -191,7 +195,7 @@ mod naive {
     }
 }
 
-fn pattern() -> impl Strategy<Value = String> {
+pub(super) fn pattern() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec!["a", "b", "ab", "abc", "+", "+b", "a+", "é", ""]);
     (prop::collection::vec(part, 1..5), any::<bool>()).prop_map(|(parts, glob)| {
         let text = parts.join("/");
@@ -199,7 +203,7 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
-fn path() -> impl Strategy<Value = String> {
+pub(super) fn path() -> impl Strategy<Value = String> {
     let part =
         prop::sample::select(vec!["a", "b", "ab", "abc", "abcd", "+", "+b", "a+", "é", "éa", ""]);
     prop::collection::vec(part, 1..6).prop_map(|parts| {
@@ -209,7 +213,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Caught when put in: the number of `+` left out of the rank, a prefix cut at the wrong byte,
     /// stems with `+` left out.
