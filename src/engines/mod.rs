@@ -2,6 +2,7 @@
 
 pub mod cubbyhole;
 pub mod kv;
+pub mod pki;
 pub mod transit;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
         "cubbyhole" => cubbyhole::engine()?,
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
+        "pki" => pki::engine()?,
         "transit" => transit::engine()?,
         _ => return Ok(None),
     };
@@ -25,4 +27,4 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
 }
 
 /// The kinds that can be mounted, sorted. A cubbyhole is built in.
-pub const KINDS: &[&str] = &["kv", "transit"];
+pub const KINDS: &[&str] = &["kv", "pki", "transit"];
