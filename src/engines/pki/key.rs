@@ -7,12 +7,14 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair};
-use aws_lc_rs::signature::{KeyPair as _, RsaEncoding};
+use aws_lc_rs::signature::{
+    EcdsaVerificationAlgorithm, KeyPair as _, RsaEncoding, UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::der;
 use crate::request::Error;
@@ -300,6 +302,28 @@ pub(super) fn key_identifier(public_key: &[u8]) -> Result<Vec<u8>, Error> {
     let (_, info) = SubjectPublicKeyInfo::from_der(public_key)
         .map_err(|_| Error::bad_request("the public key cannot be read"))?;
     Ok(digest(&SHA1_FOR_LEGACY_USE_ONLY, &info.subject_public_key.data).as_ref().to_vec())
+}
+
+/// Whether a P-521 key signed this; `None` of other keys, which x509-parser verifies itself.
+pub(super) fn verified_by_p521(
+    public_key: &SubjectPublicKeyInfo<'_>,
+    algorithm: &AlgorithmIdentifier<'_>,
+    message: &[u8],
+    signed: &[u8],
+) -> Option<bool> {
+    let curve = public_key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+    if curve.to_id_string() != "1.3.132.0.35" {
+        return None;
+    }
+    let with: &'static EcdsaVerificationAlgorithm =
+        match algorithm.algorithm.to_id_string().as_str() {
+            "1.2.840.10045.4.3.2" => &signature::ECDSA_P521_SHA256_ASN1,
+            "1.2.840.10045.4.3.3" => &signature::ECDSA_P521_SHA384_ASN1,
+            "1.2.840.10045.4.3.4" => &signature::ECDSA_P521_SHA512_ASN1,
+            _ => return Some(false),
+        };
+    let key = UnparsedPublicKey::new(with, &public_key.subject_public_key.data);
+    Some(key.verify(message, signed).is_ok())
 }
 
 fn failed(_: aws_lc_rs::error::Unspecified) -> Error {
