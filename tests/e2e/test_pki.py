@@ -8,6 +8,11 @@ import subprocess
 import threading
 import unittest
 
+try:
+    import hvac
+except ImportError:
+    hvac = None
+
 from harness import DevCase
 
 
@@ -123,6 +128,28 @@ class Pki(DevCase):
             shown = self.openssl("x509", "-noout", "-text", "-in",
                                  self.file("signed.pem", signed["certificate"]))
             self.assertIn("d.example.com", shown)
+
+    def test_hvac_makes_a_root_and_issues_and_revokes(self):
+        if hvac is None:
+            self.skipTest("hvac is missing: tests/run installs it")
+        client = hvac.Client(url=self.server.address, token=self.server.token)
+        self.addCleanup(client.adapter.close)
+        pki = client.secrets.pki
+        made = pki.generate_root("exported", "root", {"key_type": "ec", "ttl": "700h"})
+        self.assertEqual(made["data"]["private_key_type"], "ec")
+        pki.create_or_update_role("web", {"allow_any_name": True, "key_type": "ec", "ttl": "1h"})
+        self.assertEqual(pki.list_roles()["data"]["keys"], ["web"])
+        self.assertTrue(pki.read_role("web")["data"]["allow_any_name"])
+        issued = pki.generate_certificate("web", "a.example.com")["data"]
+        serial = issued["serial_number"]
+        self.assertIn(serial, pki.list_certificates()["data"]["keys"])
+        self.assertEqual(pki.read_ca_certificate(), made["data"]["certificate"])
+        pki.set_urls({"issuing_certificates": ["http://a/ca"]})
+        self.assertEqual(pki.read_urls()["data"]["issuing_certificates"], ["http://a/ca"])
+        self.assertEqual(pki.revoke_certificate(serial)["data"]["state"], "revoked")
+        self.assertTrue(pki.rotate_crl()["data"]["success"])
+        self.assertTrue(pki.read_crl().startswith("-----BEGIN X509 CRL"))
+        pki.delete_role("web")
 
 
 if __name__ == "__main__":
