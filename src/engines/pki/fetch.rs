@@ -77,7 +77,7 @@ pub(super) async fn crl_pem(call: &mut Call<'_>, _: NoParams) -> Result<Reply, E
     Ok(raw("application/x-pem-file", pem.unwrap_or_default()))
 }
 
-fn told(text: String) -> Result<Reply, Error> {
+fn told(text: &str) -> Result<Reply, Error> {
     Reply::of(&json!({
         "certificate": text,
         "revocation_time": 0,
@@ -90,7 +90,7 @@ fn needed(call: &mut Call<'_>) -> Result<std::sync::Arc<Issuer>, Error> {
 }
 
 pub(super) async fn cert_ca(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
-    told(pem_of("CERTIFICATE", &needed(call)?.der()?))
+    told(&pem_of("CERTIFICATE", &needed(call)?.der()?))
 }
 
 pub(super) async fn cert_chain(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
@@ -108,7 +108,7 @@ pub(super) async fn cert_chain(call: &mut Call<'_>, _: NoParams) -> Result<Reply
 pub(super) async fn cert_crl(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
     let issuer = needed(call)?;
     let list = crl::current(call, &issuer)?;
-    told(list.map(|der| pem_of("X509 CRL", &der)).unwrap_or_default())
+    told(&list.map(|der| pem_of("X509 CRL", &der)).unwrap_or_default())
 }
 
 fn by_serial(call: &mut Call<'_>, text: &str) -> Result<(Vec<u8>, Vec<u8>), Error> {
@@ -122,7 +122,7 @@ pub(super) async fn cert(call: &mut Call<'_>, input: Serial) -> Result<Reply, Er
     let (serial, der) = by_serial(call, &input.serial)?;
     let text = format!("{}\n", pem_of("CERTIFICATE", &der));
     let Some(revoked) = crl::find(call, &serial)? else {
-        return told(text);
+        return told(&text);
     };
     Reply::of(&json!({
         "certificate": text,
