@@ -3,6 +3,7 @@
 pub mod cubbyhole;
 pub mod identity;
 pub mod kv;
+pub mod pki;
 pub mod transit;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
         "identity" => identity::engine()?,
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
+        "pki" => pki::engine()?,
         "transit" => transit::engine()?,
         _ => return Ok(None),
     };
@@ -27,4 +29,4 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
 }
 
 /// The kinds that can be mounted, sorted. Cubbyhole and identity are built in.
-pub const KINDS: &[&str] = &["kv", "transit"];
+pub const KINDS: &[&str] = &["kv", "pki", "transit"];

@@ -521,7 +521,6 @@ TRANSIT = [
     row("transit: unmounted", "DELETE", "sys/mounts/transit"),
 ]
 
-REQUESTS = STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + KEYS
 LEASES = [
     row("lease: look up nothing", "POST", "sys/leases/lookup", {}),
     row("lease: look up what is missing", "POST", "sys/leases/lookup", {"lease_id": "nope"}),
@@ -544,9 +543,74 @@ LEASES = [
     row("lease: list the irrevocable", "GET", "sys/leases?type=irrevocable"),
 ]
 
+PKI = [
+    row("pki: mounted", "POST", "sys/mounts/pki", {"type": "pki"}),
+    row("pki: no ca", "GET", "pki/ca"),
+    row("pki: no ca, pem", "GET", "pki/ca/pem"),
+    row("pki: no chain", "GET", "pki/ca_chain"),
+    row("pki: no crl", "GET", "pki/crl"),
+    row("pki: no certificate of a ca", "GET", "pki/cert/ca"),
+    row("pki: no issuers", "LIST", "pki/issuers"),
+    row("pki: no keys", "LIST", "pki/keys"),
+    row("pki: no certificates", "LIST", "pki/certs"),
+    row("pki: no roles", "LIST", "pki/roles"),
+    row("pki: no default issuer", "GET", "pki/config/issuers"),
+    row("pki: no default key", "GET", "pki/config/keys"),
+    row("pki: issue by an unknown role", "POST", "pki/issue/none", {"common_name": "a"}),
+    row("pki: role missing", "GET", "pki/roles/none"),
+    row("pki: root of an odd kind", "POST", "pki/root/generate/internal", {"key_type": "odd"}),
+    row("pki: root of odd bits", "POST", "pki/root/generate/internal",
+        {"key_type": "ec", "key_bits": 5}),
+    row("pki: role of an odd kind", "POST", "pki/roles/b", {"key_type": "odd"}),
+    row("pki: role of few bits", "POST", "pki/roles/b", {"key_bits": 1}),
+    row("pki: role of a ttl over its maximum", "POST", "pki/roles/b",
+        {"ttl": "10h", "max_ttl": "1h"}),
+    row("pki: role of an odd purpose", "POST", "pki/roles/b", {"ext_key_usage_oids": "x"}),
+    row("pki: role deleted", "DELETE", "pki/roles/b"),
+    row("pki: revoke nothing", "POST", "pki/revoke", {}),
+    row("pki: revoke what is missing", "POST", "pki/revoke", {"serial_number": "11:22"}),
+    row("pki: certificate missing", "GET", "pki/cert/11:22"),
+    row("pki: sign nothing", "POST", "pki/root/sign-intermediate", {}),
+    row("pki: sign what is none", "POST", "pki/root/sign-intermediate", {"csr": "x"}),
+    row("pki: import nothing", "POST", "pki/config/ca", {}),
+    row("pki: default issuer of nothing", "POST", "pki/config/issuers", {}),
+    row("pki: default issuer missing", "POST", "pki/config/issuers", {"default": "none"}),
+    row("pki: url that is none", "POST", "pki/config/urls", {"issuing_certificates": "not a url"}),
+    row("pki: key deleted that is missing", "DELETE", "pki/key/none"),
+    row("pki: rotated", "GET", "pki/crl/rotate"),
+    row("pki: root", "POST", "pki/root/generate/internal",
+        {"common_name": "r", "key_type": "ec", "ttl": "700h"}),
+    row("pki: role", "POST", "pki/roles/a",
+        {"allowed_domains": "example.com", "allow_subdomains": True, "key_type": "ec"}),
+    row("pki: role read", "GET", "pki/roles/a"),
+    row("pki: issue without a name", "POST", "pki/issue/a", {}),
+] + [
+    row(f"pki: issue {title}", "POST", "pki/issue/a", {"common_name": "a.example.com", **ask})
+    for title, ask in [
+        ("another's name", {"common_name": "example.org"}),
+        ("a bare domain", {"common_name": "example.com"}),
+        ("a name with stars", {"common_name": "a.*.example.com"}),
+        ("another's second name", {"alt_names": "b.org"}),
+        ("another's address", {"alt_names": "me@b.org"}),
+        ("an odd ip", {"ip_sans": "nope"}),
+        ("a uri", {"uri_sans": "x://a"}),
+        ("an other name", {"other_sans": "1.2.3;utf8:x"}),
+        ("an odd other name", {"other_sans": "bad"}),
+        ("a serial number", {"serial_number": "x"}),
+        ("an odd form", {"format": "bad"}),
+        ("two ends", {"ttl": "10h", "not_after": "2030-01-01T00:00:00Z"}),
+    ]
+] + [
+    row("pki: sign no request", "POST", "pki/sign/a", {"common_name": "a.example.com"}),
+    row("pki: sign an odd request", "POST", "pki/sign/a", {"csr": "x"}),
+    row("pki: unmounted", "DELETE", "sys/mounts/pki"),
+]
+
 REQUESTS = (
     STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + AUDIT
+    + KEYS
     + LEASES
+    + PKI
     + requests_of_sys.rows(row)
     + requests_of_identity.REQUESTS
     + requests_of_logins.REQUESTS

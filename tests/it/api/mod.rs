@@ -5,4 +5,5 @@ mod kv_metadata;
 mod kv_model;
 mod kv_v1;
 mod kv_v2;
+mod pki;
 mod transit;
