@@ -21,6 +21,9 @@ pub enum JobKind {
     /// A look at every index of tokens for what points to none. `after` is the last accessor
     /// that was looked at.
     TidyTokens { after: String },
+    /// Whoever is in a group by what no longer holds. `after` is the last entity that was looked
+    /// at.
+    ClearGroup { group: String, after: String },
     /// What a mount stored, and the tokens it made, once its record is gone.
     Unmount { entry: Box<MountEntry> },
 }

@@ -29,6 +29,7 @@ pub mod mount;
 pub mod barrier;
 pub mod cluster;
 pub mod expiry;
+pub mod identity;
 pub mod job;
 pub mod key;
 pub mod log;

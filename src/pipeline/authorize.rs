@@ -1,9 +1,12 @@
 //! Whose request it is, and whether their policies allow it.
 
+use std::sync::Arc;
+
 use super::{CORE, Known, Pipeline, Spent};
 use crate::auth::cidr::is_within;
 use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::Access;
+use crate::identity::IdentityStore;
 use crate::policy;
 use crate::policy_store::PolicyStore;
 use crate::request::{Caller, Error, Operation, Request};
@@ -44,6 +47,9 @@ impl Pipeline {
         if verdict.refusal.is_some() {
             return Ok(verdict);
         }
+        let Ok(identity) = self.identity(txn, known)? else {
+            return Ok(Verdict::denied(verdict.spent));
+        };
         known.operation = self.operation(txn, request, known.caller.as_ref(), target).await?;
         let Some(caller) = &mut known.caller else {
             return Ok(verdict);
@@ -51,7 +57,7 @@ impl Pipeline {
         let now = txn.now();
         let acl = PolicyStore::new(&mut txn.scope(CORE)).acl(
             &caller.policies,
-            None,
+            identity.as_ref(),
             now,
             Some(&self.acls),
         )?;
@@ -75,6 +81,33 @@ impl Pipeline {
             Access::Policy => caller.has_sudo || check(policy::Access::Ordinary),
         };
         Ok(if allowed { verdict } else { Verdict::denied(verdict.spent) })
+    }
+
+    /// Adds to the caller what their entity has, and returns it for templates. The inner error:
+    /// the entity is disabled or gone, and with it all that its tokens may do.
+    fn identity(
+        &self,
+        txn: &mut Txn,
+        known: &mut Known,
+    ) -> Result<Result<Option<Arc<policy::Identity>>, Error>, Error> {
+        let Some(caller) = &mut known.caller else {
+            return Ok(Ok(None));
+        };
+        if caller.entity_id.is_empty() {
+            return Ok(Ok(None));
+        }
+        let mut scope = txn.scope(CORE);
+        let who = IdentityStore::new(&mut scope).who(&caller.entity_id, Some(&self.identities))?;
+        let Some(who) = who.filter(|who| !who.entity.disabled) else {
+            return Ok(Err(Error::Denied));
+        };
+        // Another, where its entity was merged.
+        caller.entity_id.clone_from(&who.entity.id);
+        if !caller.is_confined {
+            caller.policies = who.with(&caller.policies);
+            caller.identity_policies.clone_from(&who.policies);
+        }
+        Ok(Ok(Some(who.identity.clone())))
     }
 
     /// Whose request it is, and what it leaves of their token.
@@ -115,6 +148,8 @@ impl Pipeline {
             accessor: entry.accessor.clone(),
             display_name: entry.display_name.clone(),
             policies: entry.policies.clone(),
+            identity_policies: Vec::new(),
+            is_confined: entry.no_identity_policies,
             entity_id: entry.entity_id.clone(),
             token_type: entry.token_type,
             is_root: entry.is_root(),

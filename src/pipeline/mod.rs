@@ -14,6 +14,7 @@ use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
+use crate::identity::{IdentityStore, Login, WhoCache};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
@@ -41,6 +42,7 @@ pub struct Pipeline {
     value_bytes_max: usize,
     acls: AclCache,
     limiter: quota::Limiter,
+    identities: WhoCache,
     measured: Measured,
     once: Once,
     queues: Queues,
@@ -106,6 +108,7 @@ impl Pipeline {
             value_bytes_max,
             acls: AclCache::default(),
             limiter: quota::Limiter::default(),
+            identities: WhoCache::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
@@ -217,6 +220,7 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.identities.clear();
         self.once.forget();
         self.limiter.clear();
     }
@@ -348,6 +352,7 @@ impl Pipeline {
         auth.renewable = auth.renewable && !is_batch;
         auth.orphan = true;
         auth.ttl = Duration::from_secs(granted.ttl);
+        self.recognize(txn, mount, auth)?;
         let entry = TokenEntry {
             policies: auth.token_policies.clone(),
             path: request.path.clone(),
@@ -371,6 +376,24 @@ impl Pipeline {
         auth.accessor = entry.accessor;
         self.measured.token(&mount.kind);
         Ok(granted.warning)
+    }
+
+    /// The entity behind a login, made where it is the first, and what it adds to the token.
+    fn recognize(&self, txn: &mut Txn, mount: &MountEntry, auth: &mut Auth) -> Result<(), Error> {
+        let now = txn.now();
+        let mut scope = txn.scope(CORE);
+        let mut identities = IdentityStore::new(&mut scope);
+        if !auth.alias_name.is_empty() {
+            let login = Login {
+                mount_accessor: &mount.accessor,
+                local: mount.local,
+                alias_name: &auth.alias_name,
+                alias_metadata: &auth.alias_metadata,
+                group_aliases: &auth.group_aliases,
+            };
+            auth.entity_id = identities.log_in(self.rng.as_ref(), now, login)?;
+        }
+        identities.tell(auth)
     }
 
     /// Create, where the route can tell and nothing is there yet. The token is known to be good;

@@ -84,8 +84,12 @@ pub struct Caller {
     pub display_name: String,
     /// Of token and identity together.
     pub policies: Vec<String>,
+    /// Of the identity alone.
+    pub identity_policies: Vec<String>,
     pub entity_id: String,
     pub token_type: TokenType,
+    /// Their entity's policies are not theirs.
+    pub is_confined: bool,
     /// Has the policy `root`.
     pub is_root: bool,
     /// A policy grants `sudo` on this very path.

@@ -128,6 +128,10 @@ pub struct Auth {
     pub bound_cidrs: Vec<String>,
     /// The name by which the method knows whoever logged in; empty where there is none.
     pub alias_name: String,
+    /// What the method knows of that name: kept on the alias, for templates in policies.
+    pub alias_metadata: BTreeMap<String, String>,
+    /// The method's names of the groups that they are in.
+    pub group_aliases: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -139,6 +139,8 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
         period: Duration::from_millis(auth.period_milliseconds),
         bound_cidrs: auth.bound_cidrs,
         alias_name: auth.alias_name,
+        // Told at login, which is over.
+        ..Auth::default()
     })
 }
 

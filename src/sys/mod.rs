@@ -31,7 +31,7 @@ pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
     ShareText, Unseal,
 };
-pub use first::{system_entry, write_first_records};
+pub use first::{system_entry, write_first_records, write_missing_records};
 pub use process::Process;
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,

@@ -5,6 +5,7 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 """
 
 import requests_of_sys
+import requests_of_identity
 
 LONG_POLICY = """
 # Everything a policy can say.
@@ -428,4 +429,5 @@ TRANSIT = [
 REQUESTS = (
     STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT
     + requests_of_sys.rows(row)
+    + requests_of_identity.REQUESTS
 )

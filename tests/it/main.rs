@@ -16,6 +16,7 @@ mod deploy;
 mod harness;
 mod help;
 mod http;
+mod identity;
 mod once;
 mod paging;
 mod parity;
