@@ -90,7 +90,13 @@ impl GlobalFlags {
     pub(super) fn client(&self, env: &Env) -> Result<Client, Failure> {
         let address = self.agent_address.as_deref().or_else(|| env.get(env::AGENT_ADDR));
         let address = address.or(self.address.as_deref()).or_else(|| env.get(env::ADDR));
-        let mut config = Config::new(Address::parse(address.unwrap_or(ADDRESS_DEFAULT))?);
+        let address = address.unwrap_or(ADDRESS_DEFAULT);
+        Ok(Client::new(self.client_config(env, address)?)?)
+    }
+
+    /// As for [`Self::client`], but of a server at another address.
+    pub(super) fn client_config(&self, env: &Env, address: &str) -> Result<Config, Failure> {
+        let mut config = Config::new(Address::parse(address)?);
         config.tls = self.tls(env)?;
         config.token = token(env)?;
         let namespace = self.namespace.as_deref().or_else(|| env.get(env::NAMESPACE));
@@ -122,7 +128,7 @@ impl GlobalFlags {
         if self.output_curl_string || self.output_policy {
             config.mode = Mode::Outline;
         }
-        Ok(Client::new(config)?)
+        Ok(config)
     }
 
     fn tls(&self, env: &Env) -> Result<Tls, Failure> {

@@ -19,6 +19,7 @@ mod yaml;
 
 mod audit;
 mod auth;
+mod cluster;
 mod delete;
 mod explain;
 mod kv;

@@ -1,7 +1,10 @@
 //! `status`, and the table of a seal's state that `operator unseal` prints too.
 
+mod all;
+
 use serde_json::{Map, Value, json};
 
+use super::cluster::NodeFlags;
 use super::failure::{Failure, LOCAL, REMOTE};
 use super::go_text;
 use super::session::Session;
@@ -9,12 +12,28 @@ use crate::client::{self, GET, Request};
 
 /// Print whether the server is sealed, and who leads
 ///
-/// Exits with 0 if it is unsealed, 2 if sealed, 1 on an error.
+/// Exits with 0 if it is unsealed, 2 if sealed, 1 on an error; with -all, with that of the worst
+/// node.
 #[derive(clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Show every node of the cluster.
+    #[arg(long)]
+    all: bool,
+    /// Show them again and again, until interrupted.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    nodes: NodeFlags,
+}
 
-pub(super) async fn run(session: &mut Session<'_, '_>, _: &Args) -> Result<(), Failure> {
+pub(super) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
     session.refuse_raw()?;
+    if args.all {
+        return all::run(session, &args.nodes, args.watch).await;
+    }
+    if args.watch || args.nodes.are_named() {
+        return Err(Failure::local("-watch and -node go with -all: they are about every node"));
+    }
     let status = read(session).await?;
     session.print_map(&status, &rows(&status))?;
     match status.get("sealed") {

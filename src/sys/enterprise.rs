@@ -19,9 +19,6 @@ pub(super) fn routes() -> Vec<Route<Node>> {
         Route::new("replication/performance/status", "Replication for reads: there is none.")
             .unauthenticated()
             .read(disabled),
-        Route::new("seal-backend-status", "Whether the seal can be reached.")
-            .local()
-            .read(seal_backends),
     ]
 }
 
@@ -43,12 +40,4 @@ async fn replication(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error
 
 async fn disabled(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     Reply::of(&json!({ "mode": "disabled" }))
-}
-
-async fn seal_backends(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
-    let status = call.state.seal_status().await?;
-    Reply::bare(&json!({
-        "healthy": true,
-        "backends": [{ "name": status.kind, "healthy": true }],
-    }))
 }

@@ -28,7 +28,7 @@ class Node(Server):
             f'  ha_profile = "{self.cluster.profile}"\n{joins}}}\n'
             f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n'
             f'  cluster_address = "127.0.0.1:{self.cluster_port}"\n  tls_disable = true\n'
-            f'  x_strongroom_request_id_authorized_addrs = "127.0.0.1"\n}}\n'
+            f'  x_strongroom_request_id_authorized_addrs = "127.0.0.1"\n{self.cluster.more_listener}}}\n'
             f'api_addr = "{self.address}"\ncluster_addr = "https://127.0.0.1:{self.cluster_port}"\n'
             f'{self.cluster.more_configuration}'
         )
@@ -88,10 +88,11 @@ class Node(Server):
 
 
 class Cluster:
-    def __init__(self, folder, count=3, profile="lan", more_configuration=""):
+    def __init__(self, folder, count=3, profile="lan", more_configuration="", more_listener=""):
         self.folder = folder
         self.profile = profile
         self.more_configuration = more_configuration
+        self.more_listener = more_listener
         self.root_token = ""
         self.shares = []
         self.nodes = [Node(self, number + 1) for number in range(count)]

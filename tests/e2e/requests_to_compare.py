@@ -372,6 +372,8 @@ KEYS = [
     row("root generation share where none is begun", "POST", "sys/generate-root-token/update", {"key": "00" * 32, "nonce": "x"}),
     row("root generation share without a key", "POST", "sys/generate-root-token/update", {"nonce": "x"}),
     row("root generation cancelled where none is begun", "DELETE", "sys/generate-root-token/attempt"),
+]
+
 DISCARD = {"type": "file", "description": "of all", "options": {"file_path": "discard"}}
 
 

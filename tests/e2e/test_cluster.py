@@ -1,12 +1,12 @@
 """Three nodes: any of them serves, and clients do not notice that one is lost."""
 
 import concurrent.futures
-import re
 import tempfile
 import threading
 import time
 import uuid
 
+import deployed
 import harness
 from cluster import Cluster
 from harness import Case, Client, Process, Server, clean_env, free_port, wait_for
@@ -198,35 +198,15 @@ class ThreeNodes(Case):
     def test_clients_of_a_proxy_lose_nothing_when_the_leader_is_killed(self):
         program = harness.needs("haproxy")
         port = free_port()
-        servers = "".join(
-            f"  server {node.name} 127.0.0.1:{node.port} check inter 200ms fall 2 rise 1\n"
-            for node in self.cluster.nodes
-        )
         configuration = f"{self.folder}/haproxy.cfg"
         with open(configuration, "w") as file:
-            file.write(self.shipped_proxy(port))
+            file.write(deployed.haproxy(self.cluster.nodes, port, free_port()))
         proxy = Process([program, "-f", configuration, "-db"], self.folder, "haproxy", clean_env(self.folder))
         self.addCleanup(proxy.kill)
         front = Server(f"http://127.0.0.1:{port}", self.cluster.root_token)
         front.name = "front"
         wait_for("the proxy", front.is_up)
         self.under_load([front], self.cluster.active().process.kill)
-
-    def shipped_proxy(self, port):
-        """The configuration in deploy/, but for addresses and TLS."""
-        text = (harness.ROOT / "deploy/haproxy/haproxy.cfg").read_text()
-        for old, new in (
-            (r"bind :8200 ssl crt \S+", f"bind 127.0.0.1:{port}"),
-            (r" ssl verify required ca-file \S+", ""),
-            (r"inter 500ms", "inter 200ms"),
-        ):
-            text, count = re.subn(old, new, text)
-            self.assertEqual(count, 1, old)
-        for number, node in enumerate(self.cluster.nodes, 1):
-            server = f"strongroom-{number}.example.com:8200"
-            self.assertIn(server, text)
-            text = text.replace(server, f"127.0.0.1:{node.port}")
-        return text
 
     def test_a_proxys_retry_takes_effect_once(self):
         mounted = {"type": "kv", "options": {"version": "2"}}
