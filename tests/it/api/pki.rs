@@ -262,6 +262,7 @@ fn without_an_issuer_there_is_nothing_to_read() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_said_and_changes_nothing() {
     let server = ready();
     let entries = server.entries();
