@@ -9,6 +9,7 @@ use super::{CORE, Commit, Known, Pipeline};
 use crate::auth::token::{TokenEntry, TokenStore, auth_of};
 use crate::clock::Timestamp;
 use crate::framework::{Context, Leased, Login, LoginTerms, Mount, TtlTerms};
+use crate::identity::IdentityStore;
 use crate::lease::{LeaseEntry, LeaseStore, MountPlaces, State};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::request::{Error, Lease, Reply, Request, Then, TokenType};
@@ -202,7 +203,8 @@ impl Pipeline {
         let mut renewed = TokenEntry::clone(&found);
         renewed.period = said.period;
         let renewed = TokenStore::new(&mut core).extend(name, &renewed, granted.ttl, now)?;
-        let auth = auth_of(&renewed, token.to_owned(), granted.ttl);
+        let mut auth = auth_of(&renewed, token.to_owned(), granted.ttl);
+        IdentityStore::new(&mut core).tell(&mut auth)?;
         let warnings = granted.warning.into_iter().collect();
         Ok(Reply { auth: Some(auth), warnings, ..Reply::default() })
     }

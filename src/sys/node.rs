@@ -22,8 +22,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .write(write_init),
         Route::new("seal-status", "Whether this node is sealed.").local().read(seal_status),
         Route::new("seal-backend-status", "Whether the seals of this node answer.")
-            .on_this_node()
-            .acts_outside()
+            .local()
             .read(seal_backends),
         Route::new("unseal", "Give this node one share of the key.").local().write(unseal),
         Route::new("seal", "Seal this node.").sudo().on_this_node().acts_outside().write(seal),

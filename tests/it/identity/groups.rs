@@ -103,9 +103,9 @@ fn external_groups_have_whom_the_method_names_at_each_login() {
     let alias = json!({"name": "Dev", "mount_accessor": ACCESSOR, "canonical_id": group});
     let alias = write(&server, "identity/group-alias", &alias);
     let auth = log_in(&server, "ann", &json!({"groups": ["dev", "nosuch"], "policies": ["p"]}));
-    assert_eq!(auth.token_policies, ["p"]);
+    assert_eq!(auth.token_policies, ["default", "p"]);
     assert_eq!(auth.identity_policies, ["px"]);
-    assert_eq!(auth.policies, ["p", "px"]);
+    assert_eq!(auth.policies, ["default", "p", "px"]);
     let members =
         || read(&server, &format!("identity/group/id/{group}"))["member_entity_ids"].clone();
     assert_eq!(members(), json!([auth.entity_id]));

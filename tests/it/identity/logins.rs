@@ -92,7 +92,7 @@ fn children_and_renewed_tokens_have_their_entity_s_policies() {
     let renew = "auth/token/renew-self";
     let renewed = server.send(Operation::Update, renew, &json!({}), &auth.client_token).unwrap();
     let renewed = renewed.auth.unwrap();
-    assert_eq!(renewed.policies, ["p", "q"]);
+    assert_eq!(renewed.policies, ["default", "p", "q"]);
     assert_eq!(renewed.identity_policies, ["q"]);
     let create = |params| {
         let reply =
@@ -139,6 +139,8 @@ fn unmounting_a_method_takes_its_aliases_and_leaves_entities() {
     let alias = json!({"name": "dev", "mount_accessor": ACCESSOR, "canonical_id": group});
     write(&server, "identity/group-alias", &alias);
     server.delete("sys/auth/fake").unwrap();
+    work_off(&server);
+    crate::lease::work(&server);
     work_off(&server);
     assert_eq!(line(server.list("identity/entity-alias/id/")), "204");
     assert_eq!(line(server.list("identity/group-alias/id/")), "204");
