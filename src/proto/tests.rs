@@ -130,7 +130,8 @@ fn coded(name: &str, bytes: &[u8]) -> Vec<u8> {
         log: Entry Batch ReadRecord ReadDirectory Write SystemRead SystemWrite;
         raft: LeaderId LogId Vote Entry Blank Membership Voters Member Position StateImage
             ImageRecord ImageDirectory ImageRow ImageSystem;
-        seal: SealConfiguration KeyringRecord KeyringContent KeyringTerm;
+        seal: SealConfiguration KeyringRecord KeyringContent KeyringTerm PreviousShares
+            WrappedSealKey;
         system: Cluster;
     }
 }
