@@ -101,13 +101,16 @@ fn children_and_renewed_tokens_have_their_entity_s_policies() {
     };
     let child = create(json!({}));
     // A child gets what the token has, not what its entity adds; the entity adds to it too.
-    assert_eq!(child.token_policies, ["p"]);
+    assert_eq!(child.token_policies, ["default", "p"]);
     assert_eq!(
         (child.entity_id.as_str(), child.policies),
-        (id.as_str(), vec!["p".into(), "q".into()])
+        (id.as_str(), vec!["default".into(), "p".into(), "q".into()])
     );
     let orphan = create(json!({"no_parent": true}));
-    assert_eq!((orphan.entity_id.as_str(), orphan.policies), ("", vec!["p".to_owned()]));
+    assert_eq!(
+        (orphan.entity_id.as_str(), orphan.policies),
+        ("", vec!["default".to_owned(), "p".to_owned()])
+    );
     let looked =
         data(server.write("auth/token/lookup", &json!({"token": child.client_token})).unwrap());
     assert_eq!(looked["identity_policies"], json!(["q"]));
