@@ -101,9 +101,8 @@ fn a_device_is_enabled_listed_and_disabled() {
         ["chain null", "request sys/audit/test", "chain null", "response sys/audit/f1"]
     );
     server.delete("sys/audit/f1").unwrap();
-    let before = audited.lines("f1").len();
     server.read("sys/mounts").unwrap();
-    assert_eq!(audited.lines("f1").len(), before);
+    assert!(audited.lines("f1").iter().all(|line| line["request"]["path"] != "sys/mounts"));
     // What is not there is no error, as in Vault.
     server.delete("sys/audit/f1").unwrap();
     assert_eq!(data(server.read("sys/audit").unwrap()), serde_json::Map::new());
@@ -360,7 +359,9 @@ fn headers_are_logged_as_configured() {
             .into(),
         ..Default::default()
     };
+    audited.alone();
     server.block_on(server.pipeline.handle(&request)).unwrap();
+    audited.not_alone();
     let lines = audited.lines("log");
     let line = lines.iter().find(|line| line["request"]["id"] == "with headers").unwrap();
     assert_eq!(line["request"]["headers"]["x-plain"], json!(["a"]));
