@@ -283,12 +283,16 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
+        if acts_outside && txn.wrote_nothing() {
+            return Ok(self.keep_outcome(request, known, outcome).await);
+        }
         if !acts_outside {
             revoke_spent(&mut txn, spent, known)?;
         }
         match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
             Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
-                Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
+                let outrun = Err(Error::Unavailable(OUTRUN.into()));
+                Ok(self.keep_outcome(request, known, outrun).await)
             }
             Commit::Stands => Ok(Attempt::Done(Box::new(outcome))),
             _ if acts_outside => Ok(Attempt::Done(Box::new(outcome))),

@@ -27,6 +27,7 @@ use crate::sys::{
     Unseal, write_first_records,
 };
 use crate::telemetry::Telemetry;
+use crate::text::hex;
 
 /// How a node is known to others.
 #[derive(Clone, Debug)]
@@ -178,7 +179,7 @@ impl Control {
 
     fn new_cluster(&self) -> wire::Cluster {
         let rng = self.rng.as_ref();
-        let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&rng.bytes::<4>());
         let name = match self.identity.cluster_name.as_str() {
             "" => format!("strongroom-cluster-{digits}"),
             name => name.to_owned(),

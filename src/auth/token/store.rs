@@ -11,6 +11,7 @@ use crate::expiry::{Expiry, Filing, minute_after};
 use crate::request::{Error, TokenType};
 use crate::rng::Rng;
 use crate::secret::Secret;
+use crate::text::hex;
 use crate::txn::{Page, Scope};
 
 /// What is kept of a service token. The token itself is not: only a digest of it, as a name.
@@ -336,11 +337,7 @@ impl TokenEntry {
 /// drawn hold 142 bits that nobody can guess, so no salt is needed to hide them; names are
 /// encrypted and hashed with a key below the barrier.
 pub fn storage_name(token: &Secret<String>) -> String {
-    let mut name = String::from("h");
-    for byte in sha256(&[token.expose().as_bytes()]) {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    name
+    format!("h{}", hex(&sha256(&[token.expose().as_bytes()])))
 }
 
 pub(super) fn id_key(name: &str) -> String {
