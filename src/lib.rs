@@ -29,6 +29,7 @@ pub mod mount;
 pub mod barrier;
 pub mod cluster;
 pub mod expiry;
+pub mod identity;
 pub mod job;
 pub mod key;
 pub mod log;
@@ -42,6 +43,7 @@ pub mod telemetry;
 pub mod txn;
 
 // Base.
+pub mod audit_log;
 pub mod clock;
 pub mod crypto;
 pub mod duration;

@@ -11,6 +11,7 @@ use super::joining::{JoinTarget, Pending, parse_share};
 use super::process::NodeProcess;
 use super::removal::REMOVED;
 use super::replicated::Replicated;
+use crate::audit::Broker;
 use crate::barrier::{Barrier, Keyring, Repeat};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -52,6 +53,7 @@ pub(super) struct AuthorityKey {
 }
 
 pub struct Control {
+    audit: Arc<Broker>,
     pub barrier: Arc<Barrier>,
     clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
@@ -72,7 +74,9 @@ pub struct Control {
 }
 
 impl Control {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a node, given in one place")]
     pub fn new(
+        audit: Arc<Broker>,
         barrier: Arc<Barrier>,
         clock: Arc<dyn Clock>,
         consensus: Arc<dyn Consensus>,
@@ -83,6 +87,7 @@ impl Control {
     ) -> Self {
         let log = consensus.clone().log();
         Self {
+            audit,
             barrier,
             clock,
             consensus,
@@ -539,6 +544,10 @@ impl NodeControl for Control {
 
     fn metrics(&self, format: MetricsFormat) -> Result<Reply, Error> {
         self.shown_metrics(format)
+    }
+
+    fn audit(&self) -> &Broker {
+        &self.audit
     }
 
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -2,6 +2,7 @@ use serde::Serialize;
 
 use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
+use crate::audit::Broker;
 use crate::log::BoxFuture;
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
@@ -81,6 +82,9 @@ pub trait NodeControl: Send + Sync {
 
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What writes audit records here.
+    fn audit(&self) -> &Broker;
 }
 
 /// How `sys/metrics` answers.

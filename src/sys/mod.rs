@@ -1,5 +1,6 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod audit;
 mod browsers;
 mod capabilities;
 mod control;
@@ -10,6 +11,7 @@ mod explain;
 mod first;
 mod inspect;
 pub mod jobs;
+mod locked_users;
 mod metrics;
 mod mounts;
 mod node;
@@ -25,13 +27,14 @@ mod tools;
 mod tuning;
 mod ui;
 mod versions;
+mod wrapping;
 
 pub use browsers::{CORS, CorsRecord};
 pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
     ShareText, Unseal,
 };
-pub use first::{system_entry, write_first_records};
+pub use first::{system_entry, write_first_records, write_missing_records};
 pub use process::Process;
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
@@ -72,6 +75,9 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         quotas::routes(),
         tools::routes(),
         versions::routes(),
+        wrapping::routes(),
+        locked_users::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .flatten()
