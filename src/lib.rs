@@ -54,3 +54,4 @@ pub mod network;
 pub mod password;
 pub mod rng;
 pub mod secret;
+pub mod text;

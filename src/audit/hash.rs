@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::audit_log::hex;
 use crate::crypto::hmac_sha256;
+use crate::text::hex;
 
 /// Hashes with one device's salt.
 #[derive(Clone)]

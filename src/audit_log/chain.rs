@@ -13,6 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{equal, hmac_sha256, sha256};
+use crate::text::hex;
 
 /// Where a chain has come to: what an auditor remembers. As text `segment:number:hash`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -274,12 +275,6 @@ fn split(line: &[u8]) -> Option<(&[u8], Seal)> {
         mac: field("string", "mac")?,
     };
     Some((body.as_bytes(), seal))
-}
-
-/// In lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -5,6 +5,6 @@ mod chain;
 mod report;
 mod verify;
 
-pub use chain::{Chain, ChainKey, Head, Link, Sealed, Style, Tail, hex};
+pub use chain::{Chain, ChainKey, Head, Link, Sealed, Style, Tail};
 pub use report::{Filter, Kind, Outcome, ROWS_MAX, Report, Row};
 pub use verify::{Finding, Verdict, Verifier};

@@ -150,7 +150,7 @@ impl Verifier {
             } else if head.number < next {
                 self.find(Some(place.clone()), What::OutOfOrder { number: head.number });
                 return false;
-            } else if super::chain::hex(&sealed.previous) != last.hash {
+            } else if crate::text::hex(&sealed.previous) != last.hash {
                 self.find(Some(place.clone()), What::Replaced);
             }
             return true;

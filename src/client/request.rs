@@ -1,13 +1,12 @@
 //! One request, before it is sent.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::secret::Secret;
+use crate::text::{PATH_KEPT, UNRESERVED, percent_encode};
 
 /// A method, a path below `/v1/`, and what goes with them.
 pub struct Request {
@@ -163,12 +162,12 @@ impl Request {
     /// `/v1/…`, percent-encoded.
     pub(super) fn path_and_query(&self) -> String {
         let mut text = String::from("/v1/");
-        encode(&self.path, PATH_KEPT, &mut text);
+        percent_encode(&self.path, PATH_KEPT, &mut text);
         for (index, (name, value)) in self.query.iter().enumerate() {
             text.push(if index == 0 { '?' } else { '&' });
-            encode(name, QUERY_KEPT, &mut text);
+            percent_encode(name, UNRESERVED, &mut text);
             text.push('=');
-            encode(value, QUERY_KEPT, &mut text);
+            percent_encode(value, UNRESERVED, &mut text);
         }
         text
     }
@@ -188,17 +187,3 @@ fn clean(path: &str) -> String {
     }
     kept.join("/")
 }
-
-fn encode(text: &str, kept: &[u8], encoded: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _: std::fmt::Result = write!(encoded, "%{byte:02X}");
-        }
-    }
-}
-
-/// RFC 3986, section 3.3: `pchar` and the slash.
-const PATH_KEPT: &[u8] = b"/-._~!$&'()*+,;=:@";
-const QUERY_KEPT: &[u8] = b"-._~";

@@ -17,6 +17,37 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// SHA-256 of what comes in pieces, and of JSON without writing it down first.
+#[derive(Default)]
+pub struct Sha256Writer(Sha256);
+
+impl Sha256Writer {
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// In its shortest form; what is equal and in the same order is hashed alike.
+    pub fn json(&mut self, value: &impl serde::Serialize) {
+        // Hashing never fails, and neither does writing what was read as JSON.
+        drop(serde_json::to_writer(self, value));
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+impl std::io::Write for Sha256Writer {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.update(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// HMAC-SHA256 of the parts, one after the other: whoever passes several of variable length says
 /// how long they are.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {

@@ -16,7 +16,7 @@ mod signing;
 
 pub use aead::{AeadError, NONCE_BYTES, TAG_BYTES, aead_open, aead_seal};
 pub use digest::Algorithm;
-pub use hash::{equal, hkdf_sha256, hmac_sha256, sha256};
+pub use hash::{Sha256Writer, equal, hkdf_sha256, hmac_sha256, sha256};
 pub use memory::{LockedKey, memory_is_locked, protect_process_memory};
 pub use password::{NOBODY, hash_password, is_outdated, is_password_hash, verify_password};
 pub use pgp::{PgpError, PgpKey};

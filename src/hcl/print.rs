@@ -1,12 +1,35 @@
 //! The canonical form: one item a line, two spaces a level, `=` aligned within a run of items.
 
-use super::{Body, Element, Item, Key, List, Node, Scalar, Style};
+use serde_json::Value;
+
+use super::{Body, Element, Item, Key, List, Node, Scalar, Style, SyntaxError};
 
 /// As HCL, whatever it was parsed from. Ends in a line end, unless there is nothing.
-pub fn print(body: &Body) -> String {
+///
+/// # Errors
+/// Where JSON has a `null`, with its line: HCL has no word for it.
+pub fn print(body: &Body) -> Result<String, SyntaxError> {
+    if let Some(line) = null_in(body) {
+        return Err(SyntaxError::at(line, "HCL has no `null`: leave the key out"));
+    }
     let mut out = String::new();
     print_body(&mut out, body, 0);
-    out
+    Ok(out)
+}
+
+/// The line of the first `null`, or of the key whose value it is.
+fn null_in(body: &Body) -> Option<usize> {
+    body.items.iter().find_map(|item| null_at(&item.node, item.line))
+}
+
+fn null_at(node: &Node, line: usize) -> Option<usize> {
+    match node {
+        Node::Scalar(scalar) => (scalar.value == Value::Null).then_some(line),
+        Node::List(list) => {
+            list.elements.iter().find_map(|element| null_at(&element.node, element.line))
+        }
+        Node::Object(body) => null_in(body),
+    }
 }
 
 fn print_body(out: &mut String, body: &Body, depth: usize) {

@@ -160,26 +160,42 @@ path "empty" {}
 
 # last
 "#;
-    let printed = print(&parse(text).unwrap());
+    let printed = print(&parse(text).unwrap()).unwrap();
     assert_eq!(printed, expected);
-    assert_eq!(print(&parse(&printed).unwrap()), expected, "a second time changes nothing");
+    assert_eq!(
+        print(&parse(&printed).unwrap()).unwrap(),
+        expected,
+        "a second time changes nothing"
+    );
 }
 
 #[test]
 fn nothing_is_printed_on_the_line_that_ends_a_heredoc() {
     let text = "path \"a\" {\n  comment = <<EOF\na\nEOF\n, /* b */ policy = \"read\"\n}\n";
     let expected = "path \"a\" {\n  comment = <<EOF\na\nEOF\n\n  /* b */\n  policy = \"read\"\n}\n";
-    assert_eq!(print(&parse(text).unwrap()), expected);
-    assert_eq!(print(&parse(expected).unwrap()), expected);
+    assert_eq!(print(&parse(text).unwrap()).unwrap(), expected);
+    assert_eq!(print(&parse(expected).unwrap()).unwrap(), expected);
 }
 
 #[test]
 fn strings_from_json_are_quoted_for_hcl() {
     for text in ["a\"b\\c\n\u{1}", "${a}", "${\"", "$", "%{a}", "é😀"] {
         let body = parse(&json!({"x": [text], text: 1}).to_string()).unwrap();
-        let printed = print(&body);
+        let printed = print(&body).unwrap();
         let back = parse(&printed).unwrap_or_else(|error| panic!("{printed}: {error}"));
         assert_eq!(back.items[0].node.to_json(), json!([text]), "{printed}");
         assert_eq!(back.items[1].keys[0].text, text, "{printed}");
+    }
+}
+
+#[test]
+fn null_has_no_print() {
+    for (text, line) in [
+        ("{\"a\": null}", 1),
+        ("{\"a\": 1,\n\"b\": {\"c\":\n[1,\nnull]}}", 4),
+        ("{\"a\": [{\n\"b\": null}]}", 2),
+    ] {
+        let error = print(&parse(text).unwrap()).expect_err(text).to_string();
+        assert_eq!(error, format!("line {line}: HCL has no `null`: leave the key out"), "{text}");
     }
 }

@@ -294,7 +294,9 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     if i64::try_from(ttl.as_nanos()).is_err() {
         return Err(failed(&format!("time: invalid duration \"{text}\"")));
     }
-    Ok(Some(ttl).filter(|ttl| !ttl.is_zero()))
+    // In whole milliseconds, as it goes between nodes: it must be the same on each.
+    let milliseconds = u64::try_from(ttl.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    Ok(Some(Duration::from_millis(milliseconds)).filter(|ttl| !ttl.is_zero()))
 }
 
 pub(super) const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");

@@ -1,6 +1,8 @@
 //! Paths, from what a client sent to what policies are matched against. Everything is cleaned or
 //! refused here, before anyone compares it with a rule.
 
+use crate::text::{PATH_KEPT, percent_encode};
+
 /// What becomes of a request by its path alone.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Route {
@@ -37,7 +39,9 @@ pub(super) fn route(raw: &str, printable: Printable) -> Route {
         return Route::Refused("relative paths not supported");
     }
     if let Some(clean) = cleaned(&decoded) {
-        return Route::Redirect(encode(&clean));
+        let mut location = String::with_capacity(clean.len());
+        percent_encode(&clean, PATH_KEPT, &mut location);
+        return Route::Redirect(location);
     }
     match decoded.strip_prefix("/v1/") {
         Some(path) => Route::Api(path.to_owned()),
@@ -91,18 +95,6 @@ pub(super) fn decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-fn encode(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }
 
 /// Query or form: `a=1&b=2`, in order. `None` where an encoding is broken.

@@ -104,7 +104,7 @@ impl IdentityStore<'_, '_> {
 
     /// A new one, with all that is needed, not yet stored.
     pub fn new_group(rng: &dyn Rng, now: Timestamp, kind: GroupKind) -> Group {
-        let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = crate::text::hex(&rng.bytes::<4>());
         Group {
             id: rng.uuid(),
             name: format!("group_{digits}"),

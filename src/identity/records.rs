@@ -199,10 +199,7 @@ fn escaped(name: &str) -> String {
 
 /// In 256 directories, without regard to case.
 fn digest(name: &str) -> String {
-    let mut text = String::new();
-    for byte in sha256(&[name.to_lowercase().as_bytes()]) {
-        text.push_str(&format!("{byte:02x}"));
-    }
+    let text = crate::text::hex(&sha256(&[name.to_lowercase().as_bytes()]));
     let (bucket, _) = text.split_at(2);
     format!("{bucket}/{text}")
 }

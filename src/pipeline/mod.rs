@@ -1,5 +1,6 @@
 //! The one path that a request takes through the active node.
 
+mod attempt;
 mod authorize;
 mod errors;
 mod lease;
@@ -34,12 +35,11 @@ use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
-use authorize::Verdict;
 use errors::log_error;
 use lockout::Lockouts;
 use measured::Measured;
-use once::{Begun, Once, Step};
-use outside::{Acted, Intention};
+use once::{Once, Step};
+use outside::Intention;
 use queue::Queues;
 use tokio::time::Instant;
 
@@ -264,108 +264,6 @@ impl Pipeline {
         self.once.forget();
         self.limiter.clear();
         self.leases.counts.forget();
-    }
-
-    async fn attempt(
-        &self,
-        request: &Request,
-        asked: Asked,
-        known: &mut Known,
-    ) -> Result<Attempt, Error> {
-        known.intention = None;
-        let mut txn = match self.begin_once(request, known).await? {
-            Begun::Fresh(txn) => *txn,
-            Begun::Before(outcome) => {
-                known.devices = self.audit_devices().await?;
-                return self.repeated(request, known, outcome).await;
-            }
-        };
-        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
-        // May be none, which is not told before the caller is known.
-        let target = self.router.resolve(&mut txn, &request.path)?;
-        let target = target.as_ref();
-        known.mount = target.map(|target| target.entry.clone());
-        self.admit(&mut txn, request, known, target).await?;
-        known.is_login = target.and_then(|target| target.found).is_some_and(|found| found.login);
-        let begun = Instant::now();
-        let verdict = self.authorize(&mut txn, request, known, target).await?;
-        self.measured.check(begun.elapsed());
-        let Verdict { mut refusal, spent } = verdict;
-        known.spends_last = spent == Spent::Last;
-        if !known.audited {
-            self.record(request, known, Side::Request(refusal.as_ref())).await?;
-            known.audited = true;
-        }
-        let acts_outside = asked == Asked::Reply
-            && target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
-        if refusal.is_some() || acts_outside {
-            revoke_spent(&mut txn, spent, known)?;
-            if refusal.is_none() {
-                refusal = self.write_down(&mut txn, request, known, target).await;
-            }
-            if let Some(ended) = self.commit_first(txn, request, known, refusal).await? {
-                return Ok(ended);
-            }
-            txn = self.begin_again(known).await?;
-        }
-        // The use of a limited token counts even if the handler fails.
-        txn.keep();
-        let (outcome, acted) = match asked {
-            Asked::Verdict => {
-                let verdict = target.map_or(Ok(()), |target| wrap::refuse_of_node(request, target));
-                (verdict.map(|()| Reply::default()), Acted::Done)
-            }
-            Asked::Reply => self.act(&mut txn, request, known, target).await,
-        };
-        // Here, not at the commit: what the token has spent stays.
-        let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
-        if matches!(outcome, Err(Error::Conflict)) {
-            return Ok(Attempt::Conflict(None));
-        }
-        if outcome.is_err() {
-            txn.roll_back();
-        }
-        self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
-        if !acts_outside {
-            revoke_spent(&mut txn, spent, known)?;
-        }
-        match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
-            Commit::Conflict(_) if acts_outside && outcome.is_ok() => {
-                self.give_up(known).await;
-                Ok(Attempt::Done(Box::new(Err(Error::Unavailable(OUTRUN.into())))))
-            }
-            stands @ Commit::Stands => {
-                self.count_lease(&stands, known, target, &outcome);
-                Ok(Attempt::Done(Box::new(outcome)))
-            }
-            _ if acts_outside => Ok(Attempt::Done(Box::new(outcome))),
-            other => self.unsettled(other, request, known).await,
-        }
-    }
-
-    /// A request that is refused is a use of its token too. What is done outside is done once, and
-    /// may end this node's leadership: a use that could not be counted then would be tried again on
-    /// the next leader. `None`: the handler is to run.
-    async fn commit_first(
-        &self,
-        mut txn: Txn,
-        request: &Request,
-        known: &mut Known,
-        refusal: Option<Error>,
-    ) -> Result<Option<Attempt>, Error> {
-        let refused = refusal.map(Err);
-        let kept = match &refused {
-            Some(refused) => (Step::Result, Some(refused)),
-            None => {
-                txn.demand_entry();
-                (Step::Intent, None)
-            }
-        };
-        match (self.commit(txn, request, known, kept).await?, refused) {
-            (Commit::Stands, None) => Ok(None),
-            (Commit::Stands, Some(refused)) => Ok(Some(Attempt::Done(Box::new(refused)))),
-            (other, _) => self.unsettled(other, request, known).await.map(Some),
-        }
     }
 
     async fn run(

@@ -15,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Attempt, Commit, Known, Pipeline, log_error};
 use crate::audit::Side;
 use crate::barrier::Repeat;
-use crate::crypto::sha256;
+use crate::crypto::Sha256Writer;
 use crate::record::{NumberSet, Numbers, OriginId, Remembered, RequestId, View};
 use crate::request::wire::{decode_outcome, encode_outcome};
 use crate::request::{Error, Reply, Request};
@@ -204,6 +204,28 @@ impl Pipeline {
         decode_outcome(opened.expose()).map(Some).map_err(Error::internal)
     }
 
+    /// The answer of what was done outside and has written nothing more, or nothing that stands:
+    /// an entry of its own keeps it. Where there can be none any more, as after a node has handed
+    /// over, the caller is answered all the same.
+    pub(super) async fn keep_outcome(
+        &self,
+        request: &Request,
+        known: &Known,
+        outcome: Result<Reply, Error>,
+    ) -> Attempt {
+        if request.known_as.is_some() {
+            let kept = async {
+                let mut txn = self.begin_again(known).await?;
+                txn.demand_entry();
+                self.commit(txn, request, known, (Step::Result, Some(&outcome))).await
+            };
+            if let Ok(Err(error)) = tokio::time::timeout(KEPT_WITHIN, kept).await {
+                tracing::debug!("the answer of {} is not kept: {error}", request.path);
+            }
+        }
+        Attempt::Done(Box::new(outcome))
+    }
+
     /// What an entry says for the case that its request is repeated.
     pub(super) fn repeat(
         &self,
@@ -237,27 +259,28 @@ impl Pipeline {
 
 /// What a response is bound to: nobody with another token, and for nothing else, gets it.
 fn context(request: &Request, id: &RequestId) -> [u8; 32] {
-    let params = serde_json::to_vec(&request.params).unwrap_or_default();
     let wrap_ttl = request.wrap_ttl.map_or(0, |ttl| ttl.as_nanos()).to_be_bytes();
     let token = request.token.as_ref().map_or("", |token| token.expose().as_str());
-    let id = id.encode();
-    let mut parts: Vec<&[u8]> = vec![
-        &id,
+    let mut hash = Sha256Writer::default();
+    hash.update(CONTEXT_TAG);
+    hash.update(&id.encode());
+    let parts: [&[u8]; 5] = [
         request.operation.name().as_bytes(),
         request.namespace.as_bytes(),
         request.path.as_bytes(),
         token.as_bytes(),
         &wrap_ttl,
-        &params,
     ];
-    parts.extend(request.client_certificates.iter().map(Vec::as_slice));
-    // Lengths first, so that no two requests are hashed alike.
-    let lengths: Vec<u8> =
-        parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes()).collect();
-    let count = (parts.len() as u64).to_be_bytes();
-    let mut all: Vec<&[u8]> = vec![CONTEXT_TAG, &count, &lengths];
-    all.append(&mut parts);
-    sha256(&all)
+    // Lengths first, so that no two requests are hashed alike; parameters last, as what they are
+    // written as tells where it ends.
+    let certificates = request.client_certificates.iter().map(Vec::as_slice);
+    hash.update(&(request.client_certificates.len() as u64).to_be_bytes());
+    for part in parts.into_iter().chain(certificates) {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.json(&request.params);
+    hash.finish()
 }
 
 fn forgotten(id: &RequestId) -> Error {
@@ -277,6 +300,9 @@ pub(super) const ROOM_PAUSE: Duration = Duration::from_millis(20);
 pub(super) const NO_ROOM: &str = "too many requests have answers that may not have arrived; \
                                   nothing was done: try again";
 
+/// Who has asked for what acts outside does not wait for longer until its answer is kept.
+const KEPT_WITHIN: Duration = Duration::from_millis(500);
+
 /// The answer of what is larger is not kept: who repeats it is told that it may have taken effect.
 const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
@@ -286,7 +312,7 @@ const FINISHED_MAX: usize = 256;
 /// Starts of nodes whose news wait for an entry.
 const ORIGINS_MAX: usize = 256;
 
-const CONTEXT_TAG: &[u8] = b"strongroom request 1\0";
+const CONTEXT_TAG: &[u8] = b"strongroom request 2\0";
 
 const OTHER_REQUEST: &str = "this request id was used for another request, or with another token";
 

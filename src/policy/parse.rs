@@ -156,7 +156,7 @@ impl Policy {
 /// has none.
 ///
 /// # Errors
-/// As [`Policy::parse`].
+/// As [`Policy::parse`], and where JSON has a `null`, which HCL has not.
 pub fn format(text: &str) -> Result<String, PolicyError> {
     let text = Policy::parse("", text)?.text;
     let mut body = hcl::parse(&text).map_err(|error| PolicyError(error.to_string()))?;
@@ -172,7 +172,7 @@ pub fn format(text: &str) -> Result<String, PolicyError> {
         }
         body.items = items;
     }
-    Ok(hcl::print(&body))
+    hcl::print(&body).map_err(|error| PolicyError(error.to_string()))
 }
 
 /// Undoes base64 where it is base64, as Vault does. No policy is both: one with a path in it has

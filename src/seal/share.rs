@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::equal;
 use crate::secret::Secret;
+use crate::text::hex;
 
 /// In Vault's layout: 32 bytes of share, then its x-coordinate. Where there is only one share, it
 /// is the seal key itself, without an x-coordinate.
@@ -24,14 +25,7 @@ impl Share {
     }
 
     pub fn hex(&self) -> Secret<String> {
-        // Of the full size at once: growing would leave copies behind.
-        let mut text = String::with_capacity(self.bytes().len() * 2);
-        for byte in self.bytes() {
-            for digit in [byte >> 4, byte & 0xf] {
-                text.extend(char::from_digit(digit.into(), 16));
-            }
-        }
-        Secret::new(text)
+        Secret::new(hex(self.bytes()))
     }
 
     pub fn base64(&self) -> Secret<String> {

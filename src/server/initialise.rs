@@ -168,7 +168,7 @@ impl Control {
 
     fn new_cluster(&self) -> wire::Cluster {
         let rng = self.rng();
-        let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = crate::text::hex(&rng.bytes::<4>());
         let name = match self.identity().cluster_name.as_str() {
             "" => format!("strongroom-cluster-{digits}"),
             name => name.to_owned(),

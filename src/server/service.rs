@@ -27,6 +27,7 @@ use crate::request::{Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::Target;
 use crate::secret::Secret;
+use crate::text::{PATH_KEPT, UNRESERVED, percent_encode};
 
 pub struct Service {
     pub(super) control: Arc<Control>,
@@ -169,7 +170,7 @@ impl Service {
         match self.control.consensus.role() {
             Role::Active => {
                 self.pipeline.note_finished(self.origin.id, &self.origin.finished());
-                match self.pipeline.handle(&request).await {
+                match self.handle(&request, verdict).await {
                     Err(Error::NotActive) => Try::Again(request, Doubt::No),
                     Err(Error::LeadershipLost) => Try::Again(request, Doubt::Yes),
                     outcome => Try::Done(outcome),
@@ -178,6 +179,14 @@ impl Service {
             Role::Standby(None) => Try::Again(request, Doubt::No),
             Role::Standby(Some(leader)) => self.forward(&leader, request, verdict).await,
         }
+    }
+
+    /// On the active node. What is each node's own is done as on a standby: where this node has
+    /// just become active, the verdict that it asked for before is the answer that the log has.
+    async fn handle(&self, request: &Request, verdict: Option<&Target>) -> Result<Reply, Error> {
+        let Some(target) = verdict else { return self.pipeline.handle(request).await };
+        self.pipeline.judge(request).await?;
+        self.pipeline.local(request, target).await
     }
 
     async fn forward(&self, leader: &Leader, request: Request, verdict: Option<&Target>) -> Try {
@@ -300,16 +309,24 @@ fn location(leader: &Leader, request: &Request) -> String {
         Operation::List => request.path.trim_end_matches('/'),
         _ => request.path.as_str(),
     };
-    let path: Vec<String> = path.split('/').map(encoded).collect();
-    let mut url = format!("{}/v1/{}", leader.api_address, path.join("/"));
+    let mut url = format!("{}/v1/", leader.api_address);
+    percent_encode(path, PATH_KEPT, &mut url);
     let mut query = Vec::new();
     if request.operation == Operation::List {
         query.push("list=true".to_owned());
     }
     if matches!(request.operation, Operation::Read | Operation::List | Operation::Delete) {
         for (name, value) in &request.params {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            query.push(format!("{}={}", encoded(name), encoded(&value)));
+            // Repeated names have become a list.
+            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            for value in values {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let mut pair = String::new();
+                percent_encode(name, UNRESERVED, &mut pair);
+                pair.push('=');
+                percent_encode(&value, UNRESERVED, &mut pair);
+                query.push(pair);
+            }
         }
     }
     if !query.is_empty() {
@@ -317,17 +334,6 @@ fn location(leader: &Leader, request: &Request) -> String {
         url.push_str(&query.join("&"));
     }
     url
-}
-
-/// As in a path's segment or a query (RFC 3986, section 2.3: what needs no escape).
-fn encoded(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(escape).collect()
 }
 
 /// What listeners and other nodes talk to: they are bound before the node is there, because the
@@ -432,3 +438,6 @@ const ELECTED_WAIT: Duration = Duration::from_millis(50);
 const NO_LEADER: &str = "no active node: the cluster has no leader, or it cannot be reached";
 
 const TOO_MANY_HELD: &str = "no active node, and too many requests wait for one already";
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ use crate::raft::RaftLog;
 use crate::request::Error;
 use crate::secret::Secret;
 use crate::sys::{JoinToken, JoinTokenRecord, NodeRecord, join_token_path};
+use crate::text::hex;
 
 /// What a token says: whom to ask, how to know them, and what to show.
 struct Token {
@@ -71,7 +72,7 @@ impl Token {
 
 /// The name under which a token is kept: a hash, so that whoever reads it cannot use it.
 fn name_of(secret: &[u8]) -> String {
-    sha256(&[b"join token", secret]).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256(&[b"join token", secret]))
 }
 
 impl Control {

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use self::rows::Journal;
 pub(super) use self::rows::{FIRST_PREFIX, LAST_PREFIX, key_bytes};
 use crate::clock::Timestamp;
@@ -125,6 +127,9 @@ impl Requests {
             RequestId::Numbered { .. } => after(time, NUMBERED_WINDOW),
             RequestId::Proxied { made, .. } => after(time.max(made), PROXIED_WINDOW),
         };
+        // A copy: it would keep the whole entry in memory, which may be much larger.
+        let response = response
+            .map(|response| Ciphertext::from_sealed(Bytes::copy_from_slice(response.as_bytes())));
         self.insert((id, step), Kept { until, response });
     }
 

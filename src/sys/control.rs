@@ -2,7 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::keys::{Keys, hex};
+use super::keys::Keys;
 use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
 use crate::audit::Broker;
@@ -10,6 +10,7 @@ use crate::crypto::PgpKey;
 use crate::log::BoxFuture;
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
+use crate::text::hex;
 
 /// The node, as `sys/` sees it. What is asked here concerns this node alone, needs no storage,
 /// and is answered sealed or not.

@@ -7,6 +7,7 @@ use crate::policy_store::{PolicyStore, StoredPolicy};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::secret::Secret;
+use crate::text::hex;
 use crate::txn::Txn;
 
 /// Writes the first records and returns the root token, drawn unless `root_token` is given.
@@ -79,7 +80,7 @@ pub fn system_entry(rng: &dyn Rng) -> MountEntry {
 
 fn built_in(rng: &dyn Rng, table: Table, path: &str, kind: &str, description: &str) -> MountEntry {
     let auth = if table == Table::Auth { "auth_" } else { "" };
-    let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(&rng.bytes::<4>());
     let passthrough = match kind {
         "system" => vec!["Accept".into()],
         // Clients of the OIDC provider may say who they are by it.

@@ -16,6 +16,7 @@ use crate::job::{Job, JobKind};
 use crate::lease::MountPlaces;
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
+use crate::text::hex;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -131,7 +132,7 @@ fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Repl
     let mut options = input.options;
     let kind = resolve_kind(table, asked, &mut options)?;
     check_free(call, table, &path, None)?;
-    let digits: String = call.rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(&call.rng.bytes::<4>());
     let auth = if table == Table::Auth { "auth_" } else { "" };
     let mut entry = MountEntry {
         table,

@@ -10,6 +10,7 @@ use super::Node;
 use crate::crypto::Algorithm;
 use crate::framework::{Call, Route};
 use crate::request::{Error, Reply};
+use crate::text::hex;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -117,7 +118,7 @@ impl Format {
     fn text(self, bytes: &[u8]) -> String {
         match self {
             Self::Base64 => STANDARD.encode(bytes),
-            Self::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Self::Hex => hex(bytes),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use strongroom::clock::Timestamp;
 use strongroom::framework::{Call, Engine, Mount, NoParams, Route};
+use strongroom::log::MemoryLog;
 use strongroom::record::{OriginId, RequestId};
 use strongroom::request::{Error, Operation, Reply, Request};
 use strongroom::secret::Secret;
@@ -141,6 +142,58 @@ fn repeated_use_of_a_limited_token_counts_once() {
 }
 
 #[test]
+fn use_of_a_limited_token_whose_answer_was_lost_counts_once_on_the_next_leader() {
+    let server = with_kv();
+    server.write("kv/data/a", &json!({"data": {"v": 1}})).unwrap();
+    let created = server.write("auth/token/create", &json!({"num_uses": 2, "policies": ["root"]}));
+    let token = created.unwrap().auth.unwrap().client_token;
+    // The second is the last, which ends the token.
+    for number in [1, 2] {
+        let read = request(numbered(number), Operation::Read, "kv/data/a", &json!({}), &token);
+        server.log.lose_next_answer();
+        assert!(matches!(send(&server, &read), Err(Error::LeadershipLost)));
+        server.pipeline.forget();
+        server.log.change_leadership();
+        let entries = server.entries();
+        for _ in 0..2 {
+            assert_eq!(data(send(&server, &read).unwrap())["data"]["v"], 1, "use {number}");
+        }
+        assert_eq!(server.entries(), entries, "it is not counted again: use {number}");
+    }
+    let read = request(numbered(3), Operation::Read, "kv/data/a", &json!({}), &token);
+    assert!(matches!(send(&server, &read), Err(Error::Denied)));
+}
+
+#[test]
+fn every_answer_of_a_limited_token_is_kept() {
+    let server = with_kv();
+    let created = server.write("auth/token/create", &json!({"num_uses": 9, "policies": ["root"]}));
+    let token = created.unwrap().auth.unwrap().client_token;
+    let asks = [
+        ("a list of nothing", Operation::List, "kv/metadata"),
+        ("a read of nothing", Operation::Read, "kv/data/none"),
+        ("no route", Operation::Read, "none/a"),
+        ("a delete of nothing", Operation::Delete, "kv/data/none"),
+        ("bad input", Operation::Update, "sys/capabilities-self"),
+    ];
+    for (number, (what, operation, path)) in (1..).zip(asks) {
+        let before = server.entries();
+        let request = request(numbered(number), operation, path, &json!({}), &token);
+        let first = line(send(&server, &request));
+        assert_eq!(server.entries(), before + 1, "{what} is a use: {first}");
+        assert_eq!(line(send(&server, &request)), first, "{what}");
+        assert_eq!(server.entries(), before + 1, "{what}");
+    }
+    // The verdict that another node has asked for as well.
+    let seal = request(numbered(6), Operation::Update, "sys/seal", &json!({}), &token);
+    for _ in 0..2 {
+        server.block_on(server.pipeline.judge(&seal)).unwrap();
+    }
+    let look = request(numbered(7), Operation::Read, "auth/token/lookup-self", &json!({}), &token);
+    assert_eq!(data(send(&server, &look).unwrap())["num_uses"], 2);
+}
+
+#[test]
 fn refusal_that_was_a_use_is_repeated_as_it_was() {
     let server = with_kv();
     let created = server.write("auth/token/create", &json!({"num_uses": 2, "policies": ["none"]}));
@@ -187,7 +240,7 @@ fn request_that_comes_twice_at_once_runs_once() {
 fn request_does_not_go_on_under_another_leadership() {
     let server = with_kv();
     let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
-    server.log.before_next_proposal(strongroom::log::MemoryLog::change_leadership);
+    server.log.before_next_proposal(MemoryLog::change_leadership);
     assert!(matches!(send(&server, &put), Err(Error::NotActive)));
     let before = server.block_on(server.pipeline.handle_in(&put, 1));
     assert!(matches!(before, Err(Error::NotActive)), "it was sent to the leader of term 1");
@@ -248,10 +301,52 @@ fn what_acts_outside_is_not_run_again() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
+#[test]
+fn answer_of_what_acts_outside_is_kept_also_where_it_writes_nothing() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    for (number, path, answer) in
+        [(1, "outside/tell", "200 {\"run\":1}"), (2, "outside/fail", "400 run 2 failed")]
+    {
+        let act = write(&server, number, path, &json!({}));
+        assert_eq!(line(send(&server, &act)), answer);
+        server.pipeline.forget();
+        server.log.change_leadership();
+        assert_eq!(line(send(&server, &act)), answer, "as the next leader tells");
+        assert_eq!(runs.load(Ordering::SeqCst), number, "{path} ran once");
+    }
+}
+
+#[test]
+fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let act = write(&server, 1, "outside/tell", &json!({}));
+    server.log.before_next_proposal(|log| {
+        log.before_next_proposal(MemoryLog::change_leadership);
+    });
+    assert_eq!(line(send(&server, &act)), "200 {\"run\":1}");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
 /// Counts how often it was run, and writes down what it was given.
 fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
-    let route = Route::new("act", "Acts outside.").acts_outside().write(act);
-    Engine::new("out", "", [route]).unwrap().mount(runs).into()
+    let routes = [
+        Route::new("act", "Acts outside.").acts_outside().write(act),
+        Route::new("tell", "And writes nothing.").acts_outside().write(tell),
+        Route::new("fail", "And fails.").acts_outside().write(fail),
+    ];
+    Engine::new("out", "", routes).unwrap().mount(runs).into()
+}
+
+async fn tell(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
+    Reply::of(&json!({ "run": run }))
+}
+
+async fn fail(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
+    Err(Error::BadRequest(format!("run {run} failed")))
 }
 
 async fn act(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {

@@ -110,7 +110,7 @@ pub(super) fn role_names(scope: &mut Scope<'_>) -> Result<Vec<String>, Error> {
 /// Under which a secret id of a role is stored: 64 hexadecimal digits. The role's uuid is in it,
 /// so that the same custom id has another digest in each.
 pub(super) fn digest(role: &Role, secret_id: &str) -> String {
-    hex(&[role.uuid.as_bytes(), b"/", secret_id.as_bytes()])
+    digest_of(&[role.uuid.as_bytes(), b"/", secret_id.as_bytes()])
 }
 
 pub(super) fn secret_id(
@@ -174,7 +174,7 @@ pub(super) fn role_key(name: &str) -> String {
 
 /// A role's id may be any text: its digest is a name.
 fn role_id_key(role_id: &str) -> String {
-    format!("role-id/{}", hex(&[role_id.as_bytes()]))
+    format!("role-id/{}", digest_of(&[role_id.as_bytes()]))
 }
 
 fn accessor_key(role_uuid: &str, accessor: &str) -> String {
@@ -187,12 +187,8 @@ fn secret_id_key(role_uuid: &str, digest: &str) -> String {
     format!("secrets/{role_uuid}/id/{bucket}/{digest}")
 }
 
-fn hex(parts: &[&[u8]]) -> String {
-    let mut text = String::new();
-    for byte in sha256(parts) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+fn digest_of(parts: &[&[u8]]) -> String {
+    crate::text::hex(&sha256(parts))
 }
 
 /// What the filings of secret ids begin with: then the mount's uuid, the role's and the digest,

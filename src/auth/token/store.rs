@@ -12,6 +12,7 @@ use crate::lease::{LeaseStore, PrefixMark, PrefixMarks};
 use crate::request::{Error, Params, TokenType};
 use crate::rng::Rng;
 use crate::secret::Secret;
+use crate::text::hex;
 use crate::txn::{Page, Scope};
 
 /// What is kept of a service token. The token itself is not: only a digest of it, as a name.
@@ -361,11 +362,7 @@ impl TokenEntry {
 /// drawn hold 142 bits that nobody can guess, so no salt is needed to hide them; names are
 /// encrypted and hashed with a key below the barrier.
 pub fn storage_name(token: &Secret<String>) -> String {
-    let mut name = String::from("h");
-    for byte in sha256(&[token.expose().as_bytes()]) {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    name
+    format!("h{}", hex(&sha256(&[token.expose().as_bytes()])))
 }
 
 pub(super) fn id_key(name: &str) -> String {

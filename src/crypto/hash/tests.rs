@@ -16,6 +16,15 @@ fn sha256_gives_the_published_answers() {
 }
 
 #[test]
+fn what_is_written_in_pieces_is_hashed_as_in_one() {
+    let value = serde_json::json!({"a": [1.50, null, "\u{e9}\n"], "b": {"c": true}});
+    let mut pieces = Sha256Writer::default();
+    pieces.update(b"before");
+    pieces.json(&value);
+    assert_eq!(pieces.finish(), sha256(&[b"before", value.to_string().as_bytes()]));
+}
+
+#[test]
 fn hmac_gives_the_published_answers() {
     // RFC 4231, test cases 1, 2 and 6.
     for (key, parts, mac) in [

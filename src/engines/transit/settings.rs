@@ -11,6 +11,7 @@ use serde_json::json;
 use super::hash::Hash;
 use crate::framework::{Call, NoParams};
 use crate::request::{Error, Reply};
+use crate::text::hex;
 
 /// Of the whole mount.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -130,7 +131,7 @@ pub(super) async fn hash(_: &mut Call<'_>, input: HashInput) -> Result<Reply, Er
 fn encoded(bytes: &[u8], format: &str) -> Result<String, Error> {
     match format {
         "base64" => Ok(BASE64.encode(bytes)),
-        "hex" => Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        "hex" => Ok(hex(bytes)),
         _ => Err(Error::bad_request("unsupported encoding format; must be \"hex\" or \"base64\"")),
     }
 }

@@ -184,3 +184,11 @@ fn the_wrap_ttl_is_read_and_its_errors_are_told() {
         assert_eq!(refusal, Refusal::text(400, expected));
     }
 }
+
+#[test]
+fn wrapping_lives_for_whole_milliseconds() {
+    for (sent, milliseconds) in [("1s", 1000), ("1ms", 1), ("1500us", 2), ("1ns", 1)] {
+        let request = decoded("GET", "/v1/a", &[("x-vault-wrap-ttl", sent)], "").unwrap();
+        assert_eq!(request.wrap_ttl, Some(Duration::from_millis(milliseconds)), "{sent}");
+    }
+}

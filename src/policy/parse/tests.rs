@@ -320,6 +320,10 @@ fn formatting_makes_hcl_of_json_with_the_same_rules() {
         "path \"a\" {\n  capabilities     = [\"read\"]\n  min_wrapping_ttl = 5\n}\n"
     );
     assert!(format("foo = 1").is_err());
+    let null =
+        r#"{"path": {"a": {"capabilities": ["read"], "allowed_parameters": {"b": [null]}}}}"#;
+    let error = format(null).expect_err("HCL cannot say it").to_string();
+    assert_eq!(error, "failed to parse policy: line 1: HCL has no `null`: leave the key out");
 }
 
 #[test]

@@ -249,3 +249,13 @@ impl Model {
         }
     }
 }
+
+#[test]
+fn kept_response_does_not_keep_its_entry() {
+    let mut requests = Requests::default();
+    let entry = Bytes::from(vec![7; 1 << 20]);
+    let response = Ciphertext::from_sealed(entry.slice(..8));
+    requests.remember((numbered(1, 1), 1), Some(response.clone()), Timestamp(10));
+    assert_eq!(recall(&requests, 10, numbered(1, 1)), Remembered::Done(Some(response)));
+    assert!(entry.is_unique(), "nothing holds the entry any more");
+}

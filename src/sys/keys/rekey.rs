@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::Keys;
 use super::authority::{CORE, RecoveryRecord, Sealing, refused};
 use super::backup::{self, Backup};
-use super::{Keys, hex};
 use crate::clock::Timestamp;
 use crate::crypto::{LockedKey, PgpKey};
 use crate::record::{Leadership, SystemKey};
@@ -15,6 +15,7 @@ use crate::seal::{
     self, Division, Guard, Opened, Quorum, Reseal, RootKey, SealKind, Share, WrappedSealKey,
     key_check,
 };
+use crate::text::hex;
 use crate::txn::Scope;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,7 @@
 //! Nodes in this process, over real connections on ports that the system chooses.
 
 mod founding;
+mod handover;
 mod joining;
 mod membership;
 

@@ -66,8 +66,7 @@ pub(super) fn minute(time: Timestamp) -> u64 {
 fn key(code: &str) -> Option<String> {
     let is_code = code.len() == 42 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let minute = code.get(32..).filter(|_| is_code)?;
-    let digest: String =
-        sha256(&[code.as_bytes()]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = crate::text::hex(&sha256(&[code.as_bytes()]));
     minute.parse::<u64>().ok()?;
     Some(format!("{CODES}/{minute}/{digest}"))
 }

@@ -1,0 +1,38 @@
+//! Bytes as text that is safe elsewhere: in hexadecimal, and in URLs.
+
+/// Two digits for each byte, in lower case. Of the full size at once, so that no copies of a
+/// secret are left behind.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text
+}
+
+/// Appends `text`, with everything escaped but letters, digits and the bytes in `kept` (RFC 3986,
+/// section 2.1).
+pub fn percent_encode(text: &str, kept: &[u8], encoded: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            for digit in [byte >> 4, byte & 0xf] {
+                let digit = char::from_digit(digit.into(), 16);
+                encoded.extend(digit.map(|digit| digit.to_ascii_uppercase()));
+            }
+        }
+    }
+}
+
+/// What needs no escape in a path, slashes included (RFC 3986, section 3.3: `pchar`).
+pub const PATH_KEPT: &[u8] = b"/-._~!$&'()*+,;=:@";
+
+/// What needs no escape anywhere (RFC 3986, section 2.3).
+pub const UNRESERVED: &[u8] = b"-._~";
+
+#[cfg(test)]
+mod tests;
