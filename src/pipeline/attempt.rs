@@ -20,11 +20,12 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
-        known.intention = None;
-        let mut txn = match self.begin_once(request, known).await? {
+        let begun = self.begin_once(request, known).await?;
+        known.forget(request);
+        let mut txn = match begun {
             Begun::Fresh(txn) => *txn,
             Begun::Before(outcome) => {
-                known.devices = self.audit_devices().await?;
+                self.know_again(request, known).await?;
                 return self.repeated(request, known, outcome).await;
             }
         };

@@ -116,6 +116,17 @@ struct Known {
     intention: Option<Intention>,
 }
 
+impl Known {
+    /// What another try finds out anew: it may find less.
+    fn forget(&mut self, request: &Request) {
+        self.operation = request.operation;
+        self.caller = None;
+        self.mount = None;
+        self.policies = None;
+        self.intention = None;
+    }
+}
+
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
