@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use super::autopilot::Autopilot;
 use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
 use super::process::NodeProcess;
@@ -22,9 +23,9 @@ use crate::rng::Rng;
 use crate::seal::{self, KeyringRecord, SEAL_TYPE, SealConfiguration, Share};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken, Joiner,
-    LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, Process, SealStatus, ShareText,
-    Unseal, write_first_records,
+    Admitted, Answer, AutopilotConfiguration, AutopilotState, Challenge, HaNode, Health, Init,
+    InitReply, Join, JoinToken, Joiner, LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer,
+    Process, SealStatus, ShareText, Unseal, write_first_records,
 };
 use crate::telemetry::Telemetry;
 
@@ -67,7 +68,8 @@ pub struct Control {
     pub(super) initialising: tokio::sync::Mutex<()>,
     /// Held from an admission's first look at the members until the newcomer is one.
     pub(super) admitting: tokio::sync::Mutex<()>,
-    active_since: std::sync::Mutex<Option<Timestamp>>,
+    pub(super) active_since: std::sync::Mutex<Option<Timestamp>>,
+    pub(super) autopilot: Autopilot,
 }
 
 impl Control {
@@ -95,6 +97,7 @@ impl Control {
             initialising: tokio::sync::Mutex::default(),
             admitting: tokio::sync::Mutex::default(),
             active_since: std::sync::Mutex::default(),
+            autopilot: Autopilot::default(),
         }
     }
 
@@ -505,6 +508,21 @@ impl NodeControl for Control {
         }
         nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
         Ok(nodes)
+    }
+
+    fn check_snapshot(&self) -> Result<(), Error> {
+        self.check_backup()
+    }
+
+    fn autopilot_state(
+        &self,
+        configuration: &AutopilotConfiguration,
+    ) -> Result<AutopilotState, Error> {
+        self.members_state(configuration)
+    }
+
+    fn set_voter<'a>(&'a self, name: &'a str, votes: bool) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.change_vote(name, votes))
     }
 
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {

@@ -1,6 +1,8 @@
 //! One node: what it is made of, and what it does with a request.
 
 mod admission;
+mod autopilot;
+mod backup;
 mod certificates;
 mod consensus;
 mod control;

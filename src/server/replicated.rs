@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::Message as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::backup::BACKUPS_MAX;
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
 use super::founding::Marks;
 use super::observer::{Observer, heed};
@@ -85,6 +87,10 @@ pub struct Replicated {
     stop: watch::Sender<bool>,
     standing: Arc<Standing>,
     pub(super) marks: Marks,
+    /// One for each backup that may be made at one time.
+    pub(super) backups: Arc<Semaphore>,
+    /// The newest entry that another node is known to have applied when it answered.
+    pub(super) seen: AtomicU64,
 }
 
 impl Replicated {
@@ -149,7 +155,21 @@ impl Replicated {
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
+        let backups = Arc::new(Semaphore::new(BACKUPS_MAX));
+        Ok(Arc::new(Self {
+            raft,
+            cluster,
+            state,
+            info,
+            clock,
+            rng,
+            role,
+            stop,
+            standing,
+            marks,
+            backups,
+            seen: AtomicU64::default(),
+        }))
     }
 
     /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
@@ -260,7 +280,10 @@ impl Consensus for Replicated {
                 api_address: leader.api_address.clone(),
             };
             let answered = self.cluster.forward(leader.id, &info, forwarded).await;
-            answered.map(|(outcome, _)| outcome)
+            answered.map(|(outcome, applied)| {
+                self.seen.fetch_max(applied, Ordering::Relaxed);
+                outcome
+            })
         })
     }
 

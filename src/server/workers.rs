@@ -8,7 +8,7 @@ use super::control::{BUILD_DATE, Control};
 use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
-use crate::sys::{self, NodeRecord, expiry, jobs};
+use crate::sys::{self, AUTOPILOT_CONFIGURATION, AutopilotConfiguration, NodeRecord, expiry, jobs};
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -118,9 +118,13 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
 
 /// Nodes that were admitted become voters once they have the log.
 async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
-    let records = pipeline
+    if control.consensus.replicated().is_none() {
+        return Ok(());
+    }
+    let (records, autopilot) = pipeline
         .internal(|txn| {
             let mut core = txn.scope(CORE);
+            let autopilot = core.get::<AutopilotConfiguration>(AUTOPILOT_CONFIGURATION)?;
             let mut records = Vec::new();
             for name in core.list("cluster/node")? {
                 let record = core.get::<NodeRecord>(&format!("cluster/node/{name}"))?;
@@ -128,9 +132,11 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
                     records.push((id, record));
                 }
             }
-            Ok(records)
+            Ok((records, autopilot.unwrap_or_default()))
         })
         .await?;
+    let records = control.stable(&autopilot, records)?;
+    control.clean_up(&autopilot).await?;
     if records.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod autopilot;
 mod browsers;
 mod capabilities;
 mod control;
@@ -21,11 +22,15 @@ mod process;
 mod quotas;
 mod raft;
 mod remount;
+mod snapshots;
 mod tools;
 mod tuning;
 mod ui;
 mod versions;
 
+pub use autopilot::{
+    AUTOPILOT_CONFIGURATION, AutopilotConfiguration, AutopilotServer, AutopilotState, go_duration,
+};
 pub use browsers::{CORS, CorsRecord};
 pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
@@ -59,6 +64,8 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         capabilities::routes(),
         ui::routes(),
         raft::routes(),
+        autopilot::routes(),
+        snapshots::routes(),
         remount::routes(),
         browsers::routes(),
         counters::routes(),

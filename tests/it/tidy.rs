@@ -33,7 +33,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         "barrier",
         &["clock", "crypto", "key", "log", "proto", "record", "request", "rng", "secret", "txn"],
     ),
-    ("cli", &["client", "clock", "config", "duration", "hcl", "policy", "rng", "secret"]),
     ("expiry", &["clock", "request", "txn"]),
     ("framework", &["clock", "duration", "log", "mount", "request", "rng", "txn"]),
     ("job", &["mount", "request", "txn"]),
@@ -64,6 +63,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
+    ("backup", &["barrier", "record", "rng", "seal", "secret", "store"]),
+    (
+        "cli",
+        &[
+            "backup", "client", "clock", "config", "duration", "hcl", "policy", "rng", "seal",
+            "secret",
+        ],
+    ),
     (
         "pipeline",
         &[
@@ -113,6 +120,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "audit",
             "auth",
+            "backup",
             "barrier",
             "client",
             "clock",
