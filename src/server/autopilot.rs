@@ -41,6 +41,12 @@ struct Seen {
 }
 
 impl Control {
+    /// Called when this node begins or ends to lead.
+    pub(super) fn set_active(&self, active: bool) {
+        let since = active.then(|| self.now());
+        *self.active_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     fn observe(&self, configuration: &AutopilotConfiguration) -> Result<Vec<Seen>, Error> {
         let raft = self.replicated()?.raft();
         let last = raft.progress().last_log.unwrap_or_default();

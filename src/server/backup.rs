@@ -5,13 +5,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::control::Control;
 use super::replicated::Replicated;
@@ -19,6 +19,27 @@ use crate::backup;
 use crate::http::Download;
 use crate::raft::{Image, SnapshotFile};
 use crate::request::Error;
+
+/// What a node knows for its backups.
+pub(super) struct Backups {
+    /// One for each that may be made at one time.
+    turns: Arc<Semaphore>,
+    /// The newest entry that another node is known to have applied when it answered.
+    seen: AtomicU64,
+}
+
+impl Default for Backups {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(BACKUPS_MAX)), seen: AtomicU64::default() }
+    }
+}
+
+impl Backups {
+    /// Another node, which has applied so far, has answered a request.
+    pub(super) fn note_applied(&self, index: u64) {
+        self.seen.fetch_max(index, Ordering::Relaxed);
+    }
+}
 
 impl Control {
     /// Whether this node can make one.
@@ -33,7 +54,7 @@ impl Control {
     pub(super) async fn backup(&self) -> Result<Download, Error> {
         let node = self.replicated()?;
         let keyring = self.barrier.keyring()?;
-        let turn = Arc::clone(&node.backups).try_acquire_owned().map_err(|_| {
+        let turn = Arc::clone(&node.backups.turns).try_acquire_owned().map_err(|_| {
             Error::TooMany("too many snapshots are being taken from this node: try again".into())
         })?;
         let file = node.export().await?;
@@ -62,7 +83,7 @@ impl Control {
 
 impl Replicated {
     async fn export(&self) -> Result<SnapshotFile, Error> {
-        let seen = self.seen.load(Ordering::Relaxed);
+        let seen = self.backups.seen.load(Ordering::Relaxed);
         let mut applied = self.raft.applied();
         let caught_up = applied.wait_for(|applied| *applied >= seen);
         if !matches!(tokio::time::timeout(CATCH_UP, caught_up).await, Ok(Ok(_))) {
@@ -108,7 +129,7 @@ impl io::Write for Chunks {
 }
 
 /// From one node at one time: each takes as much disk as the state.
-pub(super) const BACKUPS_MAX: usize = 2;
+const BACKUPS_MAX: usize = 2;
 
 const CATCH_UP: Duration = Duration::from_secs(10);
 

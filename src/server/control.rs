@@ -570,14 +570,6 @@ impl NodeControl for Control {
     }
 }
 
-impl Control {
-    /// Called when this node begins or ends to lead.
-    pub(super) fn set_active(&self, active: bool) {
-        let since = active.then(|| self.clock.now());
-        *self.active_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-}
-
 /// As Vault shows it; the membership holds `host:port`.
 fn url_of(cluster_address: &str) -> String {
     if cluster_address.is_empty() || cluster_address.contains("://") {

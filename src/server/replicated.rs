@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::Message as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-use super::backup::BACKUPS_MAX;
+use super::backup::Backups;
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
 use super::founding::Marks;
 use super::observer::{Observer, heed};
@@ -87,10 +86,7 @@ pub struct Replicated {
     stop: watch::Sender<bool>,
     standing: Arc<Standing>,
     pub(super) marks: Marks,
-    /// One for each backup that may be made at one time.
-    pub(super) backups: Arc<Semaphore>,
-    /// The newest entry that another node is known to have applied when it answered.
-    pub(super) seen: AtomicU64,
+    pub(super) backups: Backups,
 }
 
 impl Replicated {
@@ -155,21 +151,10 @@ impl Replicated {
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        let backups = Arc::new(Semaphore::new(BACKUPS_MAX));
-        Ok(Arc::new(Self {
-            raft,
-            cluster,
-            state,
-            info,
-            clock,
-            rng,
-            role,
-            stop,
-            standing,
-            marks,
-            backups,
-            seen: AtomicU64::default(),
-        }))
+        let backups = Backups::default();
+        let node =
+            Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks, backups };
+        Ok(Arc::new(node))
     }
 
     /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
@@ -281,7 +266,7 @@ impl Consensus for Replicated {
             };
             let answered = self.cluster.forward(leader.id, &info, forwarded).await;
             answered.map(|(outcome, applied)| {
-                self.seen.fetch_max(applied, Ordering::Relaxed);
+                self.backups.note_applied(applied);
                 outcome
             })
         })

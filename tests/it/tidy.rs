@@ -63,7 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("router", &["framework", "mount", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret"]),
-    ("backup", &["barrier", "record", "rng", "seal", "secret", "store"]),
+    ("backup", &["barrier", "record", "seal", "store"]),
     (
         "cli",
         &[

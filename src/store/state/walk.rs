@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::snapshot::{self, SnapshotInfo};
-use super::table::{Directories, Records, System, Table};
+use super::table::{Directories, Records, System, Table as _};
 use crate::record::{Directory, Record, StoredDirectory, StoredKey};
 use crate::store::Error;
 

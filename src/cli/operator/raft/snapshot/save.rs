@@ -99,7 +99,7 @@ impl Progress {
 
     fn received(&mut self, session: &mut Session<'_, '_>, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.is_shown && self.bytes.saturating_sub(self.shown) >= STEP_BYTES {
+        if self.is_shown && self.bytes.saturating_sub(self.shown) >= MIB {
             self.show(session, "");
         }
     }
@@ -112,11 +112,12 @@ impl Progress {
 
     fn show(&mut self, session: &mut Session<'_, '_>, end: &str) {
         self.shown = self.bytes;
-        let (whole, tenths) = (self.bytes >> 20, (self.bytes % (1 << 20)) * 10 >> 20);
+        let (whole, tenths) = (self.bytes / MIB, self.bytes % MIB * 10 / MIB);
         // Nobody is left to be told that standard error is closed.
         drop(write!(session.io.errors, "\rSaving the snapshot: {whole}.{tenths} MiB{end}"));
         drop(session.io.errors.flush());
     }
 }
 
-const STEP_BYTES: usize = 1 << 20;
+/// Shown so often.
+const MIB: usize = 1 << 20;
