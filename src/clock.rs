@@ -53,6 +53,19 @@ impl Timestamp {
 /// replica never asks its own clock.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// Since the Unix epoch, for records that are read by people: no finer than the clock is.
+    fn nanoseconds(&self) -> u64 {
+        self.now().0.saturating_mul(1_000_000)
+    }
+}
+
+/// As Go writes it, without zeros at the end: `2026-11-24T07:51:00.123456789Z`.
+pub fn rfc3339_of_nanoseconds(nanoseconds: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanoseconds))
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "9999-12-31T23:59:59Z".into())
 }
 
 /// The operating system's wall clock.
@@ -63,5 +76,11 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::ZERO.plus(since)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    fn nanoseconds(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }

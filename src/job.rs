@@ -16,11 +16,19 @@ pub struct Job {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum JobKind {
+    /// What lies below a directory of the namespace that nothing leads to any more.
+    DeleteTree { directory: String },
     /// What is left of a token that is marked as revoked: its children, or their bond to it.
     RevokeToken { name: String },
+    /// A look at every secret id of an AppRole mount for those that have expired. `after` is the
+    /// last directory that was looked at.
+    TidySecretIds { mount: Box<MountEntry>, after: String },
     /// A look at every index of tokens for what points to none. `after` is the last accessor
     /// that was looked at.
     TidyTokens { after: String },
+    /// Whoever is in a group by what no longer holds. `after` is the last entity that was looked
+    /// at.
+    ClearGroup { group: String, after: String },
     /// What a mount stored, and the tokens it made, once its record is gone.
     Unmount { entry: Box<MountEntry> },
 }

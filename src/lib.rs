@@ -30,6 +30,7 @@ pub mod backup;
 pub mod barrier;
 pub mod cluster;
 pub mod expiry;
+pub mod identity;
 pub mod job;
 pub mod key;
 pub mod log;
@@ -43,6 +44,7 @@ pub mod telemetry;
 pub mod txn;
 
 // Base.
+pub mod audit_log;
 pub mod clock;
 pub mod crypto;
 pub mod duration;

@@ -74,6 +74,11 @@ impl MountEntry {
         self.table == Table::Secret && self.kind == "system"
     }
 
+    /// Whether it files jobs and expiries, which are the namespace's.
+    pub fn reaches_namespace(&self) -> bool {
+        self.administers() || (self.table == Table::Auth && self.kind == "approle")
+    }
+
     /// Where its records are stored, below the namespace.
     pub fn storage_prefix(&self) -> String {
         match self.kind.as_str() {

@@ -1,6 +1,7 @@
 //! The policies of a namespace as they are stored, one record each, and what a set of them grants.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -84,7 +85,7 @@ impl<'s, 't> PolicyStore<'s, 't> {
     pub fn acl(
         &mut self,
         names: &[String],
-        identity: Option<&Identity>,
+        identity: Option<&Arc<Identity>>,
         now: Timestamp,
         cache: Option<&AclCache>,
     ) -> Result<Arc<Acl>, Error> {
@@ -98,14 +99,14 @@ impl<'s, 't> PolicyStore<'s, 't> {
             }
         }
         let depends = found.iter().any(|(_, parsed)| parsed.1.templated);
-        let cache = cache.filter(|_| !depends);
-        if let Some(acl) = cache.and_then(|cache| cache.get(&found, now)) {
+        let identity = identity.filter(|_| depends);
+        if let Some(acl) = cache.and_then(|cache| cache.get(&found, identity, now)) {
             return Ok(acl);
         }
         let named: Vec<Policy> = found.iter().map(|(name, parsed)| parsed.named(name)).collect();
-        let acl = Arc::new(Acl::compile(&named, identity, now));
+        let acl = Arc::new(Acl::compile(&named, identity.map(Arc::as_ref), now));
         if let Some(cache) = cache {
-            cache.insert(found, acl.clone());
+            cache.insert(found, identity, acl.clone());
         }
         Ok(acl)
     }
@@ -127,44 +128,86 @@ impl Parsed {
 }
 
 /// Compiled sets of policies. One is good while each of its policies is the very record it was
-/// made of.
+/// made of, and so is the identity that its templates were filled in with.
 #[derive(Default)]
-pub struct AclCache(Mutex<BTreeMap<Vec<String>, Compiled>>);
+pub struct AclCache(Mutex<Sets>);
+
+#[derive(Default)]
+struct Sets {
+    compiled: BTreeMap<SetKey, Compiled>,
+    /// Where the last victim was. Going round, every set comes up once.
+    last_victim: Option<SetKey>,
+}
+
+/// The names, and the id of the identity: empty where no template asks for one, or there is none.
+type SetKey = (Vec<String>, String);
 
 struct Compiled {
     of: Vec<Arc<Parsed>>,
+    identity: Option<Arc<Identity>>,
     acl: Arc<Acl>,
 }
 
 impl AclCache {
-    fn get(&self, found: &[(&str, Arc<Parsed>)], now: Timestamp) -> Option<Arc<Acl>> {
-        let compiled = self.lock();
-        let names: Vec<String> = found.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let compiled = compiled.get(&names)?;
+    fn get(
+        &self,
+        found: &[(&str, Arc<Parsed>)],
+        identity: Option<&Arc<Identity>>,
+        now: Timestamp,
+    ) -> Option<Arc<Acl>> {
+        let sets = self.lock();
+        let compiled = sets.compiled.get(&set_key(found, identity))?;
         let same = compiled.of.len() == found.len()
             && compiled.of.iter().zip(found).all(|(of, (_, now))| Arc::ptr_eq(of, now));
+        let same_identity = match (&compiled.identity, identity) {
+            (Some(of), Some(now)) => Arc::ptr_eq(of, now),
+            (None, None) => true,
+            _ => false,
+        };
         let current = compiled.acl.valid_until().is_none_or(|until| now < until);
-        (same && current).then(|| compiled.acl.clone())
+        (same && same_identity && current).then(|| compiled.acl.clone())
     }
 
-    fn insert(&self, found: Vec<(&str, Arc<Parsed>)>, acl: Arc<Acl>) {
-        let mut compiled = self.lock();
-        if compiled.len() >= SETS_MAX {
-            compiled.clear();
+    fn insert(
+        &self,
+        found: Vec<(&str, Arc<Parsed>)>,
+        identity: Option<&Arc<Identity>>,
+        acl: Arc<Acl>,
+    ) {
+        let mut sets = self.lock();
+        let key = set_key(&found, identity);
+        if sets.compiled.len() >= SETS_MAX && !sets.compiled.contains_key(&key) {
+            sets.drop_one();
         }
-        let names = found.iter().map(|(name, _)| (*name).to_owned()).collect();
         let of = found.into_iter().map(|(_, parsed)| parsed).collect();
-        compiled.insert(names, Compiled { of, acl });
+        sets.compiled.insert(key, Compiled { of, identity: identity.cloned(), acl });
     }
 
     /// On seal: rules name paths.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Sets::default();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Vec<String>, Compiled>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Sets {
+    fn drop_one(&mut self) {
+        let after = self.last_victim.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.compiled.range((after, Bound::Unbounded)).next();
+        let victim = next.or_else(|| self.compiled.first_key_value()).map(|(key, _)| key.clone());
+        if let Some(victim) = victim {
+            self.compiled.remove(&victim);
+            self.last_victim = Some(victim);
+        }
+    }
+}
+
+fn set_key(found: &[(&str, Arc<Parsed>)], identity: Option<&Arc<Identity>>) -> SetKey {
+    let names = found.iter().map(|(name, _)| (*name).to_owned()).collect();
+    (names, identity.map(|identity| identity.id.clone()).unwrap_or_default())
 }
 
 /// A policy's name may hold slashes; a record's may not.
@@ -174,5 +217,5 @@ fn key(name: &str) -> String {
 
 const DIRECTORY: &str = "policy/acl";
 
-/// Different sets of policies that are kept compiled.
-const SETS_MAX: usize = 1024;
+/// Different sets of policies that are kept compiled: one for each entity where templates ask.
+const SETS_MAX: usize = 8192;

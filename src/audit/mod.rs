@@ -1,7 +1,20 @@
 //! Who asked for what, and what came of it. Fails closed: a record that no enabled device takes
 //! is a request that is not answered.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod broker;
+mod device;
+mod entry;
+mod filter;
+mod hash;
+mod jsonx;
+mod options;
+mod sink;
+mod store;
+
+pub use broker::{Broker, Counts, Devices, Rules};
+pub use hash::Hasher;
+pub use options::KINDS;
+pub use store::{AuditStore, StoredDevice, name_of, normalise};
 
 use crate::log::BoxFuture;
 use crate::mount::MountEntry;
@@ -15,7 +28,21 @@ pub struct Record<'a> {
     /// `None` where no token was asked for, or it is not valid.
     pub caller: Option<&'a Caller>,
     pub mount: Option<&'a MountEntry>,
+    /// What the caller's policies say; `None` where they were not asked.
+    pub policies: Option<&'a PolicyResults>,
     pub side: Side<'a>,
+}
+
+/// Which policies decided.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PolicyResults {
+    pub allowed: bool,
+    /// Names of those that grant what was asked for.
+    pub granting: Vec<String>,
+    /// The rule that decided, as written; beside Vault's fields.
+    pub rule: Option<String>,
+    /// Why not, for whoever writes policies; beside Vault's fields.
+    pub refusal: Option<String>,
 }
 
 pub enum Side<'a> {
@@ -25,43 +52,31 @@ pub enum Side<'a> {
     Response(Result<&'a Reply, &'a Error>),
 }
 
+impl Side<'_> {
+    /// As records name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request",
+            Self::Response(_) => "response",
+        }
+    }
+}
+
 pub trait AuditDevice: Send + Sync {
     fn name(&self) -> &str;
 
-    /// Once it returns, the record is written.
+    /// Whether the record is for this device at all.
+    fn takes(&self, record: &Record<'_>) -> bool {
+        let _ = record;
+        true
+    }
+
+    /// Whether it takes only what no other device takes.
+    fn is_fallback(&self) -> bool {
+        false
+    }
+
+    /// The record is taken when this returns: nothing of it is lost where the future is dropped.
+    /// Once that ends, the record is written.
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>>;
-}
-
-/// Hands every record to every device. With several, one suffices; without any, requests are
-/// served, as in Vault.
-#[derive(Default)]
-pub struct Broker {
-    devices: RwLock<Vec<Arc<dyn AuditDevice>>>,
-}
-
-impl Broker {
-    pub fn enable(&self, device: Arc<dyn AuditDevice>) {
-        self.devices.write().unwrap_or_else(PoisonError::into_inner).push(device);
-    }
-
-    /// # Errors
-    /// [`Error::Internal`] where devices are enabled and none took the record.
-    pub async fn write(&self, record: &Record<'_>) -> Result<(), Error> {
-        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut failure = None;
-        let mut accepted = devices.is_empty();
-        for device in devices {
-            match device.write(record).await {
-                Ok(()) => accepted = true,
-                Err(error) => {
-                    tracing::error!(device = device.name(), %error, "audit record refused");
-                    failure = Some(error);
-                }
-            }
-        }
-        if accepted {
-            return Ok(());
-        }
-        Err(failure.unwrap_or_else(|| Error::internal("no audit device")))
-    }
 }

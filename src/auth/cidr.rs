@@ -41,6 +41,19 @@ pub fn is_within(blocks: &[String], address: Option<IpAddr>) -> bool {
     })
 }
 
+/// Whether each of the blocks lies in one of the others.
+pub fn are_within(blocks: &[String], others: &[String]) -> bool {
+    let is_in_one = |block: &String| {
+        parse(block).is_some_and(|(network, length)| {
+            others.iter().any(|other| {
+                parse(other).is_some_and(|(_, shorter)| shorter <= length)
+                    && is_within(std::slice::from_ref(other), Some(network))
+            })
+        })
+    };
+    blocks.iter().all(is_in_one)
+}
+
 fn parse(block: &str) -> Option<(IpAddr, u32)> {
     let (address, length) = match block.split_once('/') {
         Some((address, length)) => (address, Some(length)),

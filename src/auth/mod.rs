@@ -1,7 +1,12 @@
 //! The URL space `auth/`: tokens, and one folder for each method.
 
+pub mod approle;
 pub mod cidr;
+pub mod lockout;
+pub mod passwords;
 pub mod token;
+pub mod token_parameters;
+pub mod userpass;
 
 use std::sync::Arc;
 
@@ -14,10 +19,12 @@ use crate::mount::MountEntry;
 /// Where a method's table has two routes for the same paths.
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     match entry.kind.as_str() {
+        "approle" => Ok(Some(approle::engine()?.mount(()).into())),
         "token" => Ok(Some(token::engine()?.mount(()).into())),
+        "userpass" => Ok(Some(userpass::engine()?.mount(()).into())),
         _ => Ok(None),
     }
 }
 
 /// The kinds that can be enabled, sorted.
-pub const KINDS: &[&str] = &[];
+pub const KINDS: &[&str] = &["approle", "userpass"];

@@ -15,6 +15,10 @@ pub(super) enum Format {
     Raw,
     /// Vault knows it, for a few commands that are not here.
     Pretty,
+    /// Of `audit report` alone.
+    Csv,
+    /// Of `audit report` alone.
+    Html,
 }
 
 impl Format {
@@ -25,8 +29,14 @@ impl Format {
             "yaml" | "yml" => Some(Self::Yaml),
             "raw" => Some(Self::Raw),
             "pretty" => Some(Self::Pretty),
+            "csv" => Some(Self::Csv),
+            "html" => Some(Self::Html),
             _ => None,
         }
+    }
+
+    pub(super) fn is_of_reports(self) -> bool {
+        matches!(self, Self::Csv | Self::Html)
     }
 }
 

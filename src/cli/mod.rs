@@ -192,6 +192,10 @@ fn dispatch(
 }
 
 async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<(), Failure> {
+    let is_report = matches!(command, Command::Audit(audit::Command::Report(_)));
+    if session.format.is_of_reports() && !is_report {
+        return Err(Failure::local("-format=csv and -format=html are for `audit report` alone."));
+    }
     match command {
         Command::Read(args) => read::run(session, &args).await,
         Command::Write(args) => write::run(session, &args).await,

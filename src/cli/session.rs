@@ -133,7 +133,7 @@ impl<'a, 'io> Session<'a, 'io> {
         let text = match self.format {
             Format::Json => format::json_text(&format::sorted(value)),
             Format::Yaml => format::yaml_text(value),
-            Format::Table | Format::Raw | Format::Pretty => go_text::text(value),
+            _ => go_text::text(value),
         };
         self.io.print_raw(text.as_bytes())
     }

@@ -146,6 +146,8 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
         remote: remote.map_err(|_| ForwardError::Malformed("remote"))?,
         client_certificates: message.client_certificates.iter().map(|der| der.to_vec()).collect(),
         headers: headers.collect(),
+        // Told by the connection, never by the message.
+        forwarded_from: None,
     };
     Ok(Forwarded {
         request,

@@ -16,7 +16,7 @@ use crate::log::BoxFuture;
 use crate::proto::forward as proto;
 use crate::proto::forward::forward_client::ForwardClient;
 use crate::proto::forward::forward_server;
-use crate::raft::{MESSAGE_BYTES_MAX, NodeInfo};
+use crate::raft::{MESSAGE_BYTES_MAX, NodeInfo, PeerId};
 
 /// Handles what other nodes forward.
 pub trait ForwardHandler: Send + Sync + 'static {
@@ -104,6 +104,7 @@ impl forward_server::Forward for Forwarding {
         &self,
         request: Request<proto::Request>,
     ) -> Result<Response<proto::Answer>, Status> {
+        let peer = request.extensions().get::<PeerId>().map(|PeerId(peer)| peer.to_string());
         let forwarded = decode(request.into_inner());
         let mut forwarded =
             forwarded.map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -111,6 +112,7 @@ impl forward_server::Forward for Forwarding {
             return Err(Status::resource_exhausted("forwarded too often"));
         }
         forwarded.remaining = forwarded.remaining.min(REMAINING_MAX);
+        forwarded.request.forwarded_from = peer;
         // In a task of its own: who sent it may hang up, and it must not stop half-way.
         let handling = self.requests.spawn(self.handler.handle(forwarded));
         let outcome = handling.await.map_err(|_| Status::aborted("the request broke off"))?;

@@ -9,6 +9,7 @@
 pub mod env;
 pub mod sockaddr;
 
+mod audit;
 mod docs;
 mod listener;
 mod problem;
@@ -17,6 +18,7 @@ mod stanza;
 mod storage;
 mod syntax;
 mod telemetry;
+mod user_lockout;
 mod value;
 
 /// Read and checked, but of parts that are not there.
@@ -25,6 +27,7 @@ const NOT_YET: &[(&str, &str)] = &[("raw_storage_endpoint", "sys/raw is not offe
 #[cfg(test)]
 mod tests;
 
+pub use audit::AuditDevice;
 pub use docs::{keys, markdown};
 pub use listener::{
     Listener, ListenerTelemetry, ProxyProtocol, ResponseHeaders, TcpListener, TlsFiles, TlsVersion,
@@ -35,6 +38,7 @@ pub use settings::{LogFormat, LogLevel, Seal, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};
 pub use telemetry::Telemetry;
+pub use user_lockout::{UserLockout, UserLockouts};
 pub use value::{
     ClusterEndpoint, Endpoint, Mode, Networks, Scheme, Size, SizeLimit, Version, Words,
 };

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::audit::AuditDevice;
 use super::listener::Listener;
 use super::stanza::{Body, Check, Found, Reader, Setting, labelled, more_than_zero, stanza};
 use super::storage::Storage;
 use super::telemetry::Telemetry;
+use super::user_lockout::UserLockouts;
 use super::value::{ClusterEndpoint, Endpoint, Size, Version, choice};
 
 stanza! {
@@ -18,8 +20,14 @@ stanza! {
         pub listener: Vec<Listener>,
         /// What guards the root key.
         pub seal: Seal,
+        /// Audit devices that are enabled as long as they stand here.
+        pub audit: Vec<AuditDevice>,
+        /// Whether audit devices may be told to write a `prefix` before each record.
+        pub allow_audit_log_prefixing: bool = "false",
         /// Which metrics are kept and how they are named.
         pub telemetry: Telemetry,
+        /// When users are locked out after failed logins.
+        pub user_lockout: UserLockouts,
         /// Where clients and other nodes reach this one; made of the first TCP listener if not set.
         pub(super) api_addr: Option<Endpoint>,
         /// Where the other nodes reach this one; `api_addr` with the next port if not set.
@@ -62,7 +70,6 @@ stanza! {
     no_effect {
         ha_storage: "storage \"raft\" is highly available by itself",
         service_registration: "nodes do not register themselves",
-        user_lockout: "failed logins do not lock users out",
         disable_clustering: "a cluster of one node needs no switch",
         log_requests_level: "requests are in the audit log",
         cache_size: CACHE,
@@ -95,9 +102,7 @@ stanza! {
         remove_irrevocable_lease_after: "such leases stay until they are forced away",
         disable_indexing: "there is no such index",
         initialize: "initialise with sys/init",
-        audit: AUDIT,
-        unsafe_allow_api_audit_creation: AUDIT,
-        allow_audit_log_prefixing: AUDIT,
+        unsafe_allow_api_audit_creation: "audit devices can always be enabled through sys/audit",
     }
 }
 
@@ -198,7 +203,6 @@ impl Check for Settings {
     }
 }
 
-const AUDIT: &str = "audit devices are enabled through sys/audit";
 const CACHE: &str = "state is read where it lies, without a cache to size";
 const ENTERPRISE: &str = "it belongs to a feature of Vault Enterprise that is not offered";
 const PLUGINS: &str = "there are no external plugins";

@@ -28,7 +28,10 @@ async fn read(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
         return Err(Error::NotFound);
     }
     let secret: Params = call.storage.get(&key)?.ok_or(Error::NotFound)?;
-    Ok(Reply::data(secret))
+    let reply = Reply::data(secret);
+    // Where clients of old look for what was wrapped.
+    let is_response = input.0.get("path").is_some_and(|path| path == "response");
+    Ok(if is_response { reply.warn(RESPONSE_WARNING) } else { reply })
 }
 
 async fn write(call: &mut Call<'_>, input: AnyParams) -> Result<Reply, Error> {
@@ -68,3 +71,7 @@ fn key(call: &Call<'_>, input: &AnyParams) -> Result<String, Error> {
     let path = input.0.get("path").and_then(Value::as_str).unwrap_or_default();
     Ok(format!("{}/{path}", caller.token))
 }
+
+const RESPONSE_WARNING: &str = "Reading from 'cubbyhole/response' is deprecated. Please use \
+     sys/wrapping/unwrap to unwrap responses, as it provides additional security checks and other \
+     benefits.";

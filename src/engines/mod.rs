@@ -1,6 +1,7 @@
 //! Secrets engines, one line each.
 
 pub mod cubbyhole;
+pub mod identity;
 pub mod kv;
 pub mod transit;
 
@@ -16,6 +17,7 @@ use crate::mount::MountEntry;
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     let engine = match entry.kind.as_str() {
         "cubbyhole" => cubbyhole::engine()?,
+        "identity" => identity::engine()?,
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
         "transit" => transit::engine()?,
@@ -24,5 +26,5 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     Ok(Some(engine.mount(()).into()))
 }
 
-/// The kinds that can be mounted, sorted. A cubbyhole is built in.
+/// The kinds that can be mounted, sorted. Cubbyhole and identity are built in.
 pub const KINDS: &[&str] = &["kv", "transit"];

@@ -91,6 +91,9 @@ pub trait Mount: Send + Sync {
     /// matches.
     fn help(&self, path: &str) -> Option<String>;
 
+    /// Of a login: who logs in, as failures are counted.
+    fn lock_name(&self, path: &str, params: &Params) -> Option<String>;
+
     /// Whether a write to this path would be an update; `None` where the route cannot tell.
     fn exists<'c>(
         &'c self,
@@ -135,6 +138,13 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
 
     fn routes(&self) -> Vec<RouteFacts> {
         self.engine.routes().map(RouteFacts::of).collect()
+    }
+
+    fn lock_name(&self, path: &str, params: &Params) -> Option<String> {
+        let (route, captures) = self.find(path)?;
+        let name = route.lock_name?;
+        let (params, _) = merge(params.clone(), captures);
+        name(&params)
     }
 
     fn help(&self, path: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 use schemars::Schema;
 
 use super::handler::{ErasedHandler, Handler, Input, Typed};
-use crate::request::{Operation, Reply};
+use crate::request::{Operation, Params, Reply};
 
 /// Who may call a route, before any policy is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +37,7 @@ pub struct Route<S = ()> {
     pub(super) needs: Needs,
     pub(super) acts_outside: bool,
     pub(super) login: bool,
+    pub(super) lock_name: Option<fn(&Params) -> Option<String>>,
     pub(super) handlers: Vec<(Operation, Box<dyn ErasedHandler<S, Reply>>)>,
     pub(super) exists: Option<Box<dyn ErasedHandler<S, bool>>>,
 }
@@ -50,6 +51,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             needs: Needs::Active,
             acts_outside: false,
             login: false,
+            lock_name: None,
             handlers: Vec::new(),
             exists: None,
         }
@@ -86,6 +88,14 @@ impl<S: Send + Sync + 'static> Route<S> {
     pub fn login(mut self) -> Self {
         self.login = true;
         self.unauthenticated()
+    }
+
+    /// As [`Self::login`]; `name` tells of the parameters, captures included, under which name
+    /// failures are counted that lock the user out.
+    #[must_use]
+    pub fn login_as(mut self, name: fn(&Params) -> Option<String>) -> Self {
+        self.lock_name = Some(name);
+        self.login()
     }
 
     /// Answered by any node for itself, sealed or not. Its handler has no storage.

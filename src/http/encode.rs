@@ -1,14 +1,12 @@
 //! Replies and errors, written as Vault writes them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::status::{Connection, Refusal};
-use crate::request::{Auth, Body, Error, Operation, Reply, WrapInfo};
+use crate::request::{self, Body, Error, Operation, Reply};
 
 /// What an answer's form depends on beside the answer.
 #[derive(Debug)]
@@ -162,70 +160,21 @@ fn envelope(
 ) -> Bytes {
     let mut body = Map::new();
     // A wrapped answer shows nothing of what is in the wrapping.
-    let (data, auth, lease, request_id) = if reply.wrap_info.is_some() {
-        (None, None, None, "")
+    let (reply, data, request_id) = if reply.wrap_info.is_some() {
+        (Reply { auth: None, lease: None, ..reply }, None, "")
     } else {
-        (data, reply.auth, reply.lease, asked.request_id.as_str())
+        (reply, data, asked.request_id.as_str())
     };
     if let Some(data) = data.as_ref().filter(|_| copies_data(&asked.path)) {
         body.extend(data.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    let lease = lease.unwrap_or_default();
-    let fields = [
-        ("request_id", Value::from(request_id)),
-        ("lease_id", Value::from(lease.id)),
-        ("renewable", Value::from(lease.renewable)),
-        ("lease_duration", seconds(lease.ttl)),
-        ("data", data.map_or(Value::Null, Value::Object)),
-        ("wrap_info", reply.wrap_info.as_ref().map_or(Value::Null, wrap_info)),
-        ("warnings", if reply.warnings.is_empty() { Value::Null } else { reply.warnings.into() }),
-        ("auth", auth.as_ref().map_or(Value::Null, self::auth)),
-        ("mount_type", Value::from(reply.mount_type)),
-    ];
+    let fields = request::envelope(reply, data, request_id);
     for (name, value) in fields {
         // Of a copied key with the same name only the envelope's value stays, in its own place.
         body.shift_remove(name);
         body.insert(name.to_owned(), value);
     }
     to_bytes(&Value::Object(body), newline)
-}
-
-fn auth(auth: &Auth) -> Value {
-    let mut fields = Map::new();
-    let mut add = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-    add("client_token", json!(auth.client_token));
-    add("accessor", json!(auth.accessor));
-    add("policies", json!(auth.policies));
-    if !auth.token_policies.is_empty() {
-        add("token_policies", json!(auth.token_policies));
-    }
-    if !auth.identity_policies.is_empty() {
-        add("identity_policies", json!(auth.identity_policies));
-    }
-    let metadata = if auth.metadata.is_empty() { Value::Null } else { json!(auth.metadata) };
-    add("metadata", metadata);
-    add("lease_duration", seconds(auth.ttl));
-    add("renewable", json!(auth.renewable));
-    add("entity_id", json!(auth.entity_id));
-    add("token_type", json!(auth.token_type));
-    add("orphan", json!(auth.orphan));
-    add("mfa_requirement", Value::Null);
-    add("num_uses", json!(auth.num_uses));
-    Value::Object(fields)
-}
-
-fn wrap_info(wrapping: &WrapInfo) -> Value {
-    let mut fields = Map::new();
-    let mut add = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-    add("token", json!(wrapping.token));
-    add("accessor", json!(wrapping.accessor));
-    add("ttl", seconds(wrapping.ttl));
-    add("creation_time", json!(wrapping.creation_time.rfc3339()));
-    add("creation_path", json!(wrapping.creation_path));
-    if let Some(accessor) = wrapping.wrapped_accessor.as_ref().filter(|text| !text.is_empty()) {
-        add("wrapped_accessor", json!(accessor));
-    }
-    Value::Object(fields)
 }
 
 /// Paths whose data stood at the top level before there was an envelope: old clients still read it
@@ -253,7 +202,15 @@ const EXACT: &[&str] = &[
     "wrapping/wrap",
 ];
 
-const BELOW: &[&str] = &["audit-hash/", "auth/", "capabilities", "mounts/", "policy/", "rotate"];
+const BELOW: &[&str] = &[
+    "audit-hash/",
+    "auth/",
+    "capabilities",
+    "config/auditing/request-headers/",
+    "mounts/",
+    "policy/",
+    "rotate",
+];
 
 fn headers_of(reply: &Reply) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -288,10 +245,6 @@ fn with_content_type(mut headers: HeaderMap, content_type: &str) -> HeaderMap {
 
 fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn seconds(duration: Duration) -> Value {
-    Value::from(duration.as_secs())
 }
 
 fn to_bytes(value: &Value, newline: Newline) -> Bytes {

@@ -1,19 +1,24 @@
 //! The one path that a request takes through the active node.
 
 mod authorize;
+mod lockout;
+mod login;
 mod measured;
 mod once;
 mod queue;
 mod quota;
+mod wrap;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{Broker, Record, Side};
+use crate::audit::{Broker, Devices, PolicyResults, Record, Side};
+use crate::auth::lockout::LockoutSettings;
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::framework::{Context, Needs, TtlLimits, TtlTerms};
+use crate::identity::{IdentityStore, Login, WhoCache};
 use crate::log::{LogError, ReplicatedLog};
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
@@ -23,6 +28,7 @@ use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
 use authorize::Verdict;
+use lockout::Lockouts;
 use measured::Measured;
 use once::{Begun, Once, Step};
 use queue::Queues;
@@ -41,6 +47,8 @@ pub struct Pipeline {
     value_bytes_max: usize,
     acls: AclCache,
     limiter: quota::Limiter,
+    identities: WhoCache,
+    lockouts: Lockouts,
     measured: Measured,
     once: Once,
     queues: Queues,
@@ -83,6 +91,8 @@ struct Known {
     operation: Operation,
     caller: Option<Caller>,
     mount: Option<Arc<MountEntry>>,
+    policies: Option<PolicyResults>,
+    devices: Devices,
     is_login: bool,
     audited: bool,
     /// In which it began, or is to begin.
@@ -106,10 +116,19 @@ impl Pipeline {
             value_bytes_max,
             acls: AclCache::default(),
             limiter: quota::Limiter::default(),
+            identities: WhoCache::default(),
+            lockouts: Lockouts::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
         }
+    }
+
+    /// With what the configuration says of users who fail to log in.
+    #[must_use]
+    pub fn with_lockout(mut self, settings: LockoutSettings) -> Self {
+        self.lockouts.settings = settings;
+        self
     }
 
     /// Two audits, one exit. Whoever calls runs this in a task of its own, so that a client who
@@ -177,11 +196,14 @@ impl Pipeline {
             }
         };
         drop(place);
+        if request.path.starts_with("sys/audit/") && outcome.is_ok() {
+            self.follow_audit(&mut known).await;
+        }
         self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
-        quota::with_headers(outcome, known.rate_headers)
+        quota::with_headers(outcome.map(wrap::shown), known.rate_headers)
     }
 
     /// What a node answers for itself: without storage, unaudited, as in Vault.
@@ -217,6 +239,9 @@ impl Pipeline {
     pub fn forget(&self) {
         self.router.close_all();
         self.acls.clear();
+        self.identities.clear();
+        self.lockouts.clear();
+        self.audit.close();
         self.once.forget();
         self.limiter.clear();
     }
@@ -229,8 +254,12 @@ impl Pipeline {
     ) -> Result<Attempt, Error> {
         let mut txn = match self.begin_once(request, known).await? {
             Begun::Fresh(txn) => *txn,
-            Begun::Before(outcome) => return self.repeated(request, known, outcome).await,
+            Begun::Before(outcome) => {
+                known.devices = self.audit_devices().await?;
+                return self.repeated(request, known, outcome).await;
+            }
         };
+        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
         // May be none, which is not told before the caller is known.
         let target = self.router.resolve(&mut txn, &request.path)?;
         let target = target.as_ref();
@@ -271,7 +300,7 @@ impl Pipeline {
         txn.keep();
         let outcome = match asked {
             Asked::Verdict => target
-                .map_or(Ok(()), |target| refuse_wrapping(request, target))
+                .map_or(Ok(()), |target| wrap::refuse_of_node(request, target))
                 .map(|()| Reply::default()),
             Asked::Reply => self.run(&mut txn, request, known, target).await,
         };
@@ -304,21 +333,38 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Result<Reply, Error> {
         let target = target.ok_or_else(|| Error::NoRoute(request.path.clone()))?;
-        refuse_wrapping(request, target)?;
+        wrap::refuse_of_node(request, target)?;
         if request.operation == Operation::Help {
             let help = target.mount.help(&target.path).ok_or(Error::UnsupportedPath)?;
             return Reply::bare(&serde_json::json!({ "help": help, "see_also": null }));
         }
+        let outcome = self.run_handler(txn, request, known, target).await;
+        if target.found.is_some_and(|found| found.needs == Needs::Nothing) {
+            return outcome;
+        }
+        self.wrap(txn, request, &target.entry, outcome)
+    }
+
+    async fn run_handler(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        known: &Known,
+        target: &Target,
+    ) -> Result<Reply, Error> {
+        let is_login = target.found.is_some_and(|found| found.login);
+        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         let params = request.params.clone();
-        let mut reply = target.mount.handle(context, known.operation, &target.path, params).await?;
+        let handled = target.mount.handle(context, known.operation, &target.path, params).await;
+        let mut reply = self.lockouts.end(txn, attempted, handled)?;
         if reply.mount_type.is_empty() {
             reply.mount_type.clone_from(&target.entry.kind);
         }
         if let Some(auth) = &mut reply.auth
             && auth.client_token.is_empty()
-            && target.found.is_some_and(|found| found.login)
+            && is_login
         {
             let warning = self.issue(txn, request, &target.entry, auth)?;
             reply.warnings.extend(warning);
@@ -334,9 +380,11 @@ impl Pipeline {
         mount: &MountEntry,
         auth: &mut Auth,
     ) -> Result<Option<String>, Error> {
+        login::complete(mount, auth)?;
         let now = txn.now();
         let terms = TtlTerms {
-            requested: auth.ttl.as_secs(),
+            usual: auth.ttl.as_secs(),
+            max: auth.max_ttl.as_secs(),
             explicit_max: auth.explicit_max_ttl.as_secs(),
             period: auth.period.as_secs(),
             ..TtlTerms::default()
@@ -348,6 +396,7 @@ impl Pipeline {
         auth.renewable = auth.renewable && !is_batch;
         auth.orphan = true;
         auth.ttl = Duration::from_secs(granted.ttl);
+        self.recognize(txn, mount, auth)?;
         let entry = TokenEntry {
             policies: auth.token_policies.clone(),
             path: request.path.clone(),
@@ -371,6 +420,24 @@ impl Pipeline {
         auth.accessor = entry.accessor;
         self.measured.token(&mount.kind);
         Ok(granted.warning)
+    }
+
+    /// The entity behind a login, made where it is the first, and what it adds to the token.
+    fn recognize(&self, txn: &mut Txn, mount: &MountEntry, auth: &mut Auth) -> Result<(), Error> {
+        let now = txn.now();
+        let mut scope = txn.scope(CORE);
+        let mut identities = IdentityStore::new(&mut scope);
+        if !auth.alias_name.is_empty() {
+            let login = Login {
+                mount_accessor: &mount.accessor,
+                local: mount.local,
+                alias_name: &auth.alias_name,
+                alias_metadata: &auth.alias_metadata,
+                group_aliases: &auth.group_aliases,
+            };
+            auth.entity_id = identities.log_in(self.rng.as_ref(), now, login)?;
+        }
+        identities.tell(auth)
     }
 
     /// Create, where the route can tell and nothing is there yet. The token is known to be good;
@@ -410,7 +477,7 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: target.entry.administers().then_some(ROOT_NAMESPACE),
+            namespace: target.entry.reaches_namespace().then_some(ROOT_NAMESPACE),
             rng: self.rng.as_ref(),
             mount: &target.entry,
             ttl: self.ttl.of(&target.entry.config),
@@ -438,8 +505,11 @@ impl Pipeline {
         if txn.wrote_nothing() {
             return Ok(if txn.is_torn()? { Commit::Conflict(None) } else { Commit::Stands });
         }
-        let Some(batch) = txn.into_batch()? else {
-            return Ok(Commit::Stands);
+        let batch = match txn.into_batch() {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return Ok(Commit::Stands),
+            Err(Error::Conflict) => return Ok(Commit::Conflict(None)),
+            Err(error) => return Err(error),
         };
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);
@@ -474,13 +544,27 @@ impl Pipeline {
             operation: known.operation,
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
+            policies: known.policies.as_ref(),
             side,
         };
         let begun = Instant::now();
         let is_request = matches!(record.side, Side::Request(_));
-        let outcome = self.audit.write(&record).await;
+        let outcome = self.audit.write(&known.devices, &record).await;
         self.measured.audit(is_request, begun.elapsed(), outcome.is_ok());
         outcome
+    }
+
+    async fn audit_devices(&self) -> Result<Devices, Error> {
+        let mut txn = self.begin().await?;
+        self.audit.follow(&mut txn.scope(CORE))
+    }
+
+    /// As in Vault, the answer to whoever enabled a device is its first record.
+    async fn follow_audit(&self, known: &mut Known) {
+        match self.audit_devices().await {
+            Ok(devices) => known.devices = devices,
+            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+        }
     }
 }
 
@@ -501,17 +585,6 @@ enum Commit {
 
 /// Kept of what no client has asked for.
 const NOTHING: (Step, Option<&Result<Reply, Error>>) = (Step::Result, None);
-
-/// An answer that was to be wrapped must not be given in clear; what a node tells anyone about
-/// itself is nothing to wrap.
-fn refuse_wrapping(request: &Request, target: &Target) -> Result<(), Error> {
-    let reads = matches!(request.operation, Operation::Header | Operation::Help | Operation::Read);
-    let is_of_node = target.found.is_some_and(|found| found.needs == Needs::Nothing);
-    if request.wrap_ttl.is_none() || (reads && is_of_node) {
-        return Ok(());
-    }
-    Err(Error::bad_request("response wrapping is not supported yet"))
-}
 
 /// A token's last use ends it.
 fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error> {

@@ -11,6 +11,10 @@ pub enum Error {
     /// The caller: the text is shown to them. 400.
     #[error("{0}")]
     BadRequest(String),
+    /// Of a login: whoever it is exists, and did not show what proves it. Counted; the text is
+    /// shown. 400.
+    #[error("{0}")]
+    InvalidCredentials(String),
     /// The pipeline: run the handler again.
     #[error("what the request read has changed")]
     Conflict,
@@ -95,6 +99,7 @@ impl Error {
             Self::BadRequest(_)
                 | Self::Denied
                 | Self::Forbidden(_)
+                | Self::InvalidCredentials(_)
                 | Self::Missing(_)
                 | Self::NoRoute(_)
                 | Self::NotFound

@@ -1,9 +1,11 @@
 //! The vocabulary that every layer speaks. Knows nothing of HTTP, raft or storage.
 
+mod envelope;
 mod error;
 mod reply;
 pub mod wire;
 
+pub use envelope::envelope;
 pub use error::Error;
 pub use reply::{Auth, Body, Lease, RawBody, Reply, TokenType, WrapInfo};
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::clock::Timestamp;
 use crate::record::RequestId;
 use crate::secret::Secret;
 
@@ -73,6 +76,8 @@ pub struct Request {
     pub client_certificates: Vec<Vec<u8>>,
     /// Names in lower case. Only mounts tuned to see them are shown any.
     pub headers: BTreeMap<String, Vec<String>>,
+    /// The node that the client reached, where it is another.
+    pub forwarded_from: Option<String>,
 }
 
 /// Whose request it is, once the token is known.
@@ -84,12 +89,30 @@ pub struct Caller {
     pub display_name: String,
     /// Of token and identity together.
     pub policies: Vec<String>,
+    /// Of the identity alone.
+    pub identity_policies: Vec<String>,
     pub entity_id: String,
     pub token_type: TokenType,
+    /// Their entity's policies are not theirs.
+    pub is_confined: bool,
     /// Has the policy `root`.
     pub is_root: bool,
     /// A policy grants `sudo` on this very path.
     pub has_sudo: bool,
+    pub facts: TokenFacts,
+}
+
+/// What audit tells of a token, beside what decides.
+#[derive(Clone, Debug, Default)]
+pub struct TokenFacts {
+    /// Its own, without those of an identity.
+    pub policies: Vec<String>,
+    pub metadata: BTreeMap<String, String>,
+    /// This one included; 0: without limit.
+    pub remaining_uses: u64,
+    /// Seconds, as of creation; 0: never expires.
+    pub ttl: u64,
+    pub issued: Timestamp,
 }
 
 impl Default for Operation {

@@ -123,11 +123,19 @@ pub struct Auth {
     pub num_uses: u64,
     pub display_name: String,
     pub explicit_max_ttl: Duration,
+    /// Of a login that is not periodic: no renewal goes beyond it; zero: the mount's.
+    pub max_ttl: Duration,
+    /// Of a login: leave out the policy `default`.
+    pub no_default_policy: bool,
     /// Zero: not periodic.
     pub period: Duration,
     pub bound_cidrs: Vec<String>,
     /// The name by which the method knows whoever logged in; empty where there is none.
     pub alias_name: String,
+    /// What the method knows of that name: kept on the alias, for templates in policies.
+    pub alias_metadata: BTreeMap<String, String>,
+    /// The method's names of the groups that they are in.
+    pub group_aliases: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -139,13 +139,17 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
         period: Duration::from_millis(auth.period_milliseconds),
         bound_cidrs: auth.bound_cidrs,
         alias_name: auth.alias_name,
+        // Told at login, which is over.
+        ..Auth::default()
     })
 }
 
 pub fn encode_error(error: &Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) => (Kind::BadRequest, text.clone()),
+        Error::BadRequest(text) | Error::InvalidCredentials(text) => {
+            (Kind::BadRequest, text.clone())
+        }
         Error::Conflict => (Kind::Conflict, String::new()),
         Error::Denied => (Kind::Denied, String::new()),
         Error::Forbidden(text) => (Kind::Forbidden, text.clone()),

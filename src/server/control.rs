@@ -11,7 +11,8 @@ use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending, parse_share};
 use super::process::NodeProcess;
 use super::removal::REMOVED;
-use super::replicated::Replicated;
+use super::replicated::{Replicated, url_of};
+use crate::audit::Broker;
 use crate::barrier::{Barrier, Keyring, Repeat};
 use crate::clock::{Clock, Timestamp};
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -52,6 +53,7 @@ pub(super) struct AuthorityKey {
 }
 
 pub struct Control {
+    audit: Arc<Broker>,
     pub barrier: Arc<Barrier>,
     clock: Arc<dyn Clock>,
     pub consensus: Arc<dyn Consensus>,
@@ -73,7 +75,9 @@ pub struct Control {
 }
 
 impl Control {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a node, given in one place")]
     pub fn new(
+        audit: Arc<Broker>,
         barrier: Arc<Barrier>,
         clock: Arc<dyn Clock>,
         consensus: Arc<dyn Consensus>,
@@ -84,6 +88,7 @@ impl Control {
     ) -> Self {
         let log = consensus.clone().log();
         Self {
+            audit,
             barrier,
             clock,
             consensus,
@@ -558,6 +563,10 @@ impl NodeControl for Control {
         self.shown_metrics(format)
     }
 
+    fn audit(&self) -> &Broker {
+        &self.audit
+    }
+
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             if self.consensus.role() == Role::Active
@@ -568,14 +577,6 @@ impl NodeControl for Control {
             Ok(())
         })
     }
-}
-
-/// As Vault shows it; the membership holds `host:port`.
-fn url_of(cluster_address: &str) -> String {
-    if cluster_address.is_empty() || cluster_address.contains("://") {
-        return cluster_address.to_owned();
-    }
-    format!("https://{cluster_address}")
 }
 
 fn unavailable(error: LogError) -> Error {

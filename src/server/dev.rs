@@ -10,6 +10,8 @@ use super::control::Identity;
 use super::process::NodeProcess;
 use super::running::{Doors, Running};
 use super::{Node, Parts, sanitized};
+use crate::audit::Rules;
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::SystemClock;
 use crate::framework::TtlLimits;
@@ -61,6 +63,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         joins_by_token: false,
     };
     let parts = Parts {
+        audit: Rules::default(),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
         consensus: Arc::new(Alone::default()),
@@ -69,6 +72,7 @@ pub async fn start_dev(dev: Dev) -> Result<DevServer, Box<dyn std::error::Error 
         rng: rng.clone(),
         telemetry: Arc::new(telemetry),
         ttl: TtlLimits::default(),
+        lockout: LockoutSettings::default(),
         value_bytes_max: VALUE_BYTES_MAX,
     };
     let node = Node::new(parts)?;

@@ -1,6 +1,7 @@
 //! One node: what it is made of, and what it does with a request.
 
 mod admission;
+mod audit;
 mod autopilot;
 mod backup;
 mod certificates;
@@ -53,8 +54,9 @@ pub use workers::{end_what_is_due, run_workers};
 
 use std::sync::Arc;
 
-use crate::audit::Broker;
+use crate::audit::{Broker, Rules};
 use crate::auth;
+use crate::auth::lockout::LockoutSettings;
 use crate::barrier::Barrier;
 use crate::clock::Clock;
 use crate::engines;
@@ -68,6 +70,7 @@ use crate::telemetry::Telemetry;
 
 /// What a node is given.
 pub struct Parts {
+    pub audit: Rules,
     /// Sealed.
     pub barrier: Arc<Barrier>,
     pub clock: Arc<dyn Clock>,
@@ -77,6 +80,7 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
     pub telemetry: Arc<Telemetry>,
     pub ttl: TtlLimits,
+    pub lockout: LockoutSettings,
     /// Of each record that a request writes.
     pub value_bytes_max: usize,
 }
@@ -93,6 +97,7 @@ impl Node {
     /// Where an engine's table has two routes for the same paths.
     pub fn new(parts: Parts) -> Result<Self, Overlap> {
         let Parts {
+            audit,
             barrier,
             clock,
             consensus,
@@ -101,9 +106,13 @@ impl Node {
             rng,
             telemetry,
             ttl,
+            lockout,
             value_bytes_max,
         } = parts;
+        let node = identity.api_address.clone();
+        let audit = Arc::new(Broker::new(clock.clone(), rng.clone(), node, audit));
         let control = Arc::new(Control::new(
+            audit.clone(),
             barrier.clone(),
             clock.clone(),
             consensus.clone(),
@@ -116,8 +125,8 @@ impl Node {
         let for_router = system.clone();
         let open = move |entry: &MountEntry| open(entry, &for_router);
         let router = Router::new(sys::system_entry(rng.as_ref()), system, Box::new(open));
-        let pipeline = Arc::new(Pipeline::new(pipeline::Parts {
-            audit: Arc::new(Broker::default()),
+        let pipeline = Pipeline::new(pipeline::Parts {
+            audit,
             barrier,
             clock,
             log: consensus.clone().log(),
@@ -125,7 +134,8 @@ impl Node {
             router: Arc::new(router),
             ttl,
             value_bytes_max,
-        }));
+        });
+        let pipeline = Arc::new(pipeline.with_lockout(lockout));
         let service =
             Arc::new(Service::new(control.clone(), pipeline.clone(), pipeline.rng.as_ref()));
         metrics::register(&control, &service);

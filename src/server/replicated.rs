@@ -503,6 +503,14 @@ fn with_port(address: &str, port: u16) -> String {
     }
 }
 
+/// As Vault shows it; the membership holds `host:port`.
+pub(super) fn url_of(cluster_address: &str) -> String {
+    if cluster_address.is_empty() || cluster_address.contains("://") {
+        return cluster_address.to_owned();
+    }
+    format!("https://{cluster_address}")
+}
+
 /// Shows to other nodes that this one is unsealed.
 struct BarrierProof(Arc<Barrier>);
 

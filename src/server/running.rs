@@ -146,8 +146,9 @@ impl Running {
         }
     }
 
-    /// Reads certificates again; a bad pair is refused and the old one kept.
+    /// Opens audit logs and reads certificates again; a bad pair is refused and the old one kept.
     pub fn reload(&self) {
+        self.node.pipeline.audit.reopen();
         for listener in &self.listeners {
             match listener.reload() {
                 Ok(()) => tracing::info!(address = %listener.address(), "reloaded"),

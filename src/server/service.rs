@@ -252,13 +252,15 @@ impl Service {
     }
 
     /// What another node has forwarded.
-    async fn take(&self, forwarded: Forwarded) -> Outcome {
+    async fn take(&self, mut forwarded: Forwarded) -> Outcome {
         if self.is_open().is_err() || !self.leads_soon().await {
             return Outcome::NotActive;
         }
         if let Some(RequestId::Numbered { origin, .. }) = forwarded.request.known_as {
             self.pipeline.note_finished(origin, &forwarded.finished);
         }
+        let from = forwarded.request.forwarded_from.take();
+        forwarded.request.forwarded_from = from.map(|node| self.address_of(node));
         let (deadline, term) = (Instant::now() + forwarded.remaining, forwarded.leader_term);
         let handling = async {
             match forwarded.wanted {
@@ -274,6 +276,19 @@ impl Service {
             Ok(outcome) => Outcome::Answered(outcome),
             Err(_) => Outcome::Answered(Err(Error::LeadershipLost)),
         }
+    }
+}
+
+impl Service {
+    /// The address of a node, for audit; its id where it is no member any more.
+    fn address_of(&self, id: String) -> String {
+        let members = self.control.consensus.replicated().map(|node| node.raft().configuration());
+        let members = members.into_iter().flatten();
+        let address = members
+            .filter(|member| member.id.to_string() == id)
+            .map(|member| member.info.cluster_address)
+            .next();
+        address.unwrap_or(id)
     }
 }
 

@@ -1,7 +1,10 @@
 //! From a configuration to a node at work.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::audit;
 use super::consensus::{Alone, Consensus};
 use super::control::Identity;
 use super::joining::JoinTarget;
@@ -11,10 +14,14 @@ use super::running::{Doors, Running};
 use super::sanitized::sanitized;
 use super::settings::{NodeHeaders, listener_settings, with_port};
 use super::{Node, Parts, host_name};
+use crate::auth::lockout::{LockoutSettings, LockoutTerms};
 use crate::barrier::Barrier;
 use crate::client::Tls;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage};
+use crate::config::{
+    Config, HaProfile, Listener, RaftStorage, RetryJoin, StateStore, Storage, UserLockout,
+    UserLockouts,
+};
 use crate::framework::TtlLimits;
 use crate::pipeline::VALUE_BYTES_MAX;
 use crate::raft::{Options, Profile, Timing};
@@ -43,14 +50,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     };
     let (consensus, cluster_address) =
         consensus(config, &doors, &api_address, (&barrier, &clock, &rng)).await?;
-    let targets = match &config.settings.storage {
-        Storage::Raft(raft) => raft.retry_join.iter().map(|join| target(join, raft)).collect(),
-        Storage::Inmem(_) => Vec::new(),
-    };
-    let token_file = match &config.settings.storage {
-        Storage::Raft(raft) => raft.join_token_file.clone(),
-        Storage::Inmem(_) => None,
-    };
+    let (targets, token_file) = joins(config);
     let identity = Identity {
         api_address,
         cluster_address,
@@ -59,25 +59,20 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         retry_join: targets.clone(),
         joins_by_token: token_file.is_some(),
     };
-    let ttl = TtlLimits {
-        default: config.settings.default_lease_ttl.as_secs(),
-        max: config.settings.max_lease_ttl.as_secs(),
-    };
-    let value_bytes_max = match &config.settings.storage {
-        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
-        Storage::Inmem(_) => VALUE_BYTES_MAX,
-    };
-    let process = NodeProcess::new(sanitized(config));
+    let (ttl, value_bytes_max) = limits(config);
     let telemetry = telemetry(config)?;
+    let lockout = lockout(&config.settings.user_lockout);
     let parts = Parts {
+        audit: audit::rules(&config.settings, rng.as_ref())?,
         barrier,
         clock,
         consensus,
         identity,
-        process,
+        process: NodeProcess::new(sanitized(config)),
         rng,
         telemetry,
         ttl,
+        lockout,
         value_bytes_max,
     };
     let node = Node::new(parts)?;
@@ -87,6 +82,30 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         running.join_with(file);
     }
     Ok(running)
+}
+
+/// Whom to join by shares, and the file with a token to join by.
+fn joins(config: &Config) -> (Vec<JoinTarget>, Option<PathBuf>) {
+    match &config.settings.storage {
+        Storage::Raft(raft) => {
+            let targets = raft.retry_join.iter().map(|join| target(join, raft));
+            (targets.collect(), raft.join_token_file.clone())
+        }
+        Storage::Inmem(_) => (Vec::new(), None),
+    }
+}
+
+/// Of tokens and leases, and of each record that a request writes.
+fn limits(config: &Config) -> (TtlLimits, usize) {
+    let ttl = TtlLimits {
+        default: config.settings.default_lease_ttl.as_secs(),
+        max: config.settings.max_lease_ttl.as_secs(),
+    };
+    let value_bytes_max = match &config.settings.storage {
+        Storage::Raft(raft) => usize::try_from(raft.max_entry_size.0).unwrap_or(usize::MAX),
+        Storage::Inmem(_) => VALUE_BYTES_MAX,
+    };
+    (ttl, value_bytes_max)
 }
 
 /// What replicates, and where the other nodes reach it.
@@ -202,4 +221,17 @@ fn state_options(raft: &RaftStorage) -> Result<StateOptions, StartError> {
             Err("state_store = \"sled\": this program was built without the feature `sled`".into())
         }
     }
+}
+
+/// What is not set is left to Vault's defaults.
+fn lockout(configured: &UserLockouts) -> LockoutSettings {
+    let seconds = |length: Option<Duration>| length.map_or(0, |length| length.as_secs());
+    let terms = |lockout: &UserLockout| LockoutTerms {
+        threshold: lockout.lockout_threshold.map_or(0, u64::from),
+        duration: seconds(lockout.lockout_duration),
+        counter_reset: seconds(lockout.lockout_counter_reset),
+        disable: lockout.disable_lockout,
+    };
+    let of_kinds = configured.0.iter().map(|(kind, lockout)| (kind.clone(), terms(lockout)));
+    LockoutSettings(of_kinds.collect())
 }

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit::declare;
 use super::consensus::Role;
 use super::control::{BUILD_DATE, Control};
+use crate::engines::identity::oidc;
 use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
-use crate::sys::{self, AUTOPILOT_CONFIGURATION, AutopilotConfiguration, NodeRecord, expiry, jobs};
+use crate::sys::{
+    self, AUTOPILOT_CONFIGURATION, AutopilotConfiguration, NodeRecord, expiry, jobs,
+    write_missing_records,
+};
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -33,11 +38,17 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                     version_noted = note_version(&control, &pipeline).await;
                 }
                 // None waits for another to succeed.
+                if let Err(error) = declare(&pipeline).await {
+                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
+                }
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");
                 }
                 if let Err(error) = end_what_is_due(&pipeline).await {
                     tracing::warn!(%error, "what is due waits for its next try");
+                }
+                if let Err(error) = keep_identity(&control, &pipeline).await {
+                    tracing::warn!(%error, "identity waits for its next turn");
                 }
                 if let Err(error) = settle_nodes(&control, &pipeline).await {
                     tracing::warn!(%error, "a node waits for its place");
@@ -113,6 +124,20 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
             }
         }
     }
+    Ok(())
+}
+
+/// What the identity engine needs to be there, keys whose time to rotate has come, and codes that
+/// nobody came for.
+async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
+    let rng = pipeline.rng.as_ref();
+    let address = &control.identity().api_address;
+    pipeline.internal(|txn| write_missing_records(txn, rng)).await?;
+    pipeline.internal(|txn| oidc::note_api_address(txn, address)).await?;
+    for name in pipeline.internal(oidc::due_keys).await? {
+        pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await?;
+    }
+    while pipeline.internal(oidc::sweep_codes).await? {}
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::Node;
 use crate::auth::token::TokenStore;
 use crate::framework::{Call, Route};
+use crate::identity::IdentityStore;
 use crate::policy::Acl;
 use crate::policy_store::PolicyStore;
 use crate::request::{Error, Reply};
@@ -55,7 +56,7 @@ async fn of_token(call: &mut Call<'_, Node>, input: OfToken) -> Result<Reply, Er
     let now = call.now;
     let found = TokenStore::new(&mut call.storage).lookup(&token, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid token"))?;
-    let acl = acl(call, &entry.policies)?;
+    let acl = acl(call, &entry.policies, &entry.entity_id, entry.no_identity_policies)?;
     answer(&acl, input.paths, input.path)
 }
 
@@ -71,18 +72,34 @@ async fn of_accessor(call: &mut Call<'_, Node>, input: OfAccessor) -> Result<Rep
     let now = call.now;
     let found = TokenStore::new(&mut call.storage).by_accessor(&input.accessor, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid accessor"))?;
-    let acl = acl(call, &entry.policies)?;
+    let acl = acl(call, &entry.policies, &entry.entity_id, entry.no_identity_policies)?;
     answer(&acl, input.paths, input.path)
 }
 
 /// What the caller may do.
 pub(super) fn caller_acl(call: &mut Call<'_, Node>) -> Result<Arc<Acl>, Error> {
-    let policies = call.caller.map(|caller| caller.policies.clone()).ok_or(Error::Denied)?;
-    acl(call, &policies)
+    let caller = call.caller.ok_or(Error::Denied)?;
+    acl(call, &caller.policies, &caller.entity_id, caller.is_confined)
 }
 
-fn acl(call: &mut Call<'_, Node>, policies: &[String]) -> Result<Arc<Acl>, Error> {
-    PolicyStore::new(&mut call.storage).acl(policies, None, call.now, None)
+/// Of policies, and of the entity behind them, unless they are confined to themselves.
+fn acl(
+    call: &mut Call<'_, Node>,
+    policies: &[String],
+    entity_id: &str,
+    is_confined: bool,
+) -> Result<Arc<Acl>, Error> {
+    let now = call.now;
+    if entity_id.is_empty() {
+        return PolicyStore::new(&mut call.storage).acl(policies, None, now, None);
+    }
+    let who = IdentityStore::new(&mut call.storage).who(entity_id, None)?;
+    let Some(who) = who.filter(|who| !who.entity.disabled) else {
+        // Their tokens are refused.
+        return Ok(Arc::default());
+    };
+    let policies = if is_confined { policies.to_vec() } else { who.with(policies) };
+    PolicyStore::new(&mut call.storage).acl(&policies, Some(&who.identity), now, None)
 }
 
 fn answer(acl: &Acl, paths: Vec<String>, path: Vec<String>) -> Result<Reply, Error> {

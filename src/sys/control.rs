@@ -3,6 +3,7 @@ use serde::Serialize;
 use super::autopilot::{AutopilotConfiguration, AutopilotState};
 use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
+use crate::audit::Broker;
 use crate::log::BoxFuture;
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
@@ -94,6 +95,9 @@ pub trait NodeControl: Send + Sync {
 
     /// Hands leadership over; nothing where this node does not lead.
     fn step_down(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What writes audit records here.
+    fn audit(&self) -> &Broker;
 }
 
 /// How `sys/metrics` answers.

@@ -1,8 +1,10 @@
 //! Ends what is due, one bounded step at a time.
 
+use crate::auth::approle;
 use crate::auth::token::{EXPIRY_KIND, TokenStore};
 use crate::clock::Timestamp;
 use crate::expiry::{Due, Expiry, Outcome};
+use crate::mount::ROOT_NAMESPACE;
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
@@ -25,8 +27,13 @@ pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
 /// Where the store cannot be read, or one of them cannot be ended.
 pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
-    due.iter().try_for_each(|due| end_one(&mut core, due, now))
+    due.iter().try_for_each(|due| match due.id.strip_prefix(approle::EXPIRY_KIND) {
+        Some(id) => {
+            let outcome = approle::expire(&mut txn.scope(ROOT_NAMESPACE), id, now)?;
+            Expiry::new(&mut txn.scope(CORE)).settle(due, outcome).map(drop)
+        }
+        None => end_one(&mut txn.scope(CORE), due, now),
+    })
 }
 
 /// Files what could not be ended at its next try, so that the watermark does not wait for it.

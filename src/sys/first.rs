@@ -22,6 +22,7 @@ pub fn write_first_records(
     for entry in [
         built_in(rng, Table::Secret, "sys/", "system", "system endpoints used for control"),
         built_in(rng, Table::Secret, "cubbyhole/", "cubbyhole", "per-token private storage"),
+        identity_entry(rng),
         built_in(rng, Table::Auth, "token/", "token", "token based credentials"),
     ] {
         txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)?;
@@ -47,6 +48,25 @@ pub fn write_first_records(
     Ok(token)
 }
 
+/// Writes what newer programs start with and this cluster's first records lack. The caller
+/// commits.
+///
+/// # Errors
+/// Where a record cannot be read or written.
+pub fn write_missing_records(txn: &mut Txn, rng: &dyn Rng) -> Result<(), Error> {
+    let entry = identity_entry(rng);
+    let key = entry.table.key(&entry.path);
+    let mut namespace = txn.scope(ROOT_NAMESPACE);
+    match namespace.get_shared::<MountEntry>(&key)? {
+        Some(_) => Ok(()),
+        None => namespace.put(&key, &entry),
+    }
+}
+
+fn identity_entry(rng: &dyn Rng) -> MountEntry {
+    built_in(rng, Table::Secret, "identity/", "identity", "identity store")
+}
+
 /// Of `sys/`, before its record can be read.
 pub fn system_entry(rng: &dyn Rng) -> MountEntry {
     built_in(rng, Table::Secret, "sys/", "system", "system endpoints used for control")
@@ -55,7 +75,12 @@ pub fn system_entry(rng: &dyn Rng) -> MountEntry {
 fn built_in(rng: &dyn Rng, table: Table, path: &str, kind: &str, description: &str) -> MountEntry {
     let auth = if table == Table::Auth { "auth_" } else { "" };
     let digits: String = rng.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let passthrough = if kind == "system" { vec!["Accept".into()] } else { Vec::new() };
+    let passthrough = match kind {
+        "system" => vec!["Accept".into()],
+        // Clients of the OIDC provider may say who they are by it.
+        "identity" => vec!["Authorization".into()],
+        _ => Vec::new(),
+    };
     MountEntry {
         table,
         path: path.into(),

@@ -1,6 +1,8 @@
 //! Works jobs off, one bounded step at a time.
 
 use crate::auth::token::TokenStore;
+use crate::auth::{approle, lockout};
+use crate::identity::IdentityStore;
 use crate::job::{JOBS, Job, JobKind, delete_tree};
 use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
 use crate::request::Error;
@@ -36,6 +38,30 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
                 None => true,
             }
         }
+        JobKind::ClearGroup { group, after } => {
+            let mut core = txn.scope(CORE);
+            match IdentityStore::new(&mut core).clear_group(&group, &after)? {
+                Some(after) => {
+                    Job { kind: JobKind::ClearGroup { group, after } }.file(name, &mut core)?;
+                    false
+                }
+                None => true,
+            }
+        }
+        JobKind::DeleteTree { directory } => {
+            let mut namespace = txn.scope(ROOT_NAMESPACE);
+            delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)?.is_all
+        }
+        JobKind::TidySecretIds { mount, after } => {
+            let now = txn.now();
+            let after = approle::tidy_step(&mut txn.scope(ROOT_NAMESPACE), &mount, &after, now)?;
+            if let Some(after) = after {
+                let job = Job { kind: JobKind::TidySecretIds { mount, after } };
+                job.file(name, &mut txn.scope(CORE))?;
+                return Ok(true);
+            }
+            true
+        }
         JobKind::Unmount { entry } => unmount(txn, &entry)?,
     };
     if done {
@@ -44,11 +70,19 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
     Ok(!done)
 }
 
-/// First the tokens, then what the mount stored.
+/// First the tokens, then the names by which it knew entities and groups, then what the mount stored.
 fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<bool, Error> {
     if entry.table == Table::Auth
         && !TokenStore::new(&mut txn.scope(CORE)).revoke_of_mount(&entry.accessor)?
     {
+        return Ok(false);
+    }
+    let now = txn.now();
+    if !IdentityStore::new(&mut txn.scope(CORE)).remove_aliases_of(&entry.accessor, now)? {
+        return Ok(false);
+    }
+    let locks = lockout::directory(&entry.accessor);
+    if !delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)?.is_all {
         return Ok(false);
     }
     let prefix = entry.storage_prefix();

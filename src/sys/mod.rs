@@ -1,5 +1,6 @@
 //! The URL space `sys/`, one file for each subject.
 
+mod audit;
 mod autopilot;
 mod browsers;
 mod capabilities;
@@ -11,6 +12,7 @@ mod explain;
 mod first;
 mod inspect;
 pub mod jobs;
+mod locked_users;
 mod metrics;
 mod mounts;
 mod node;
@@ -27,6 +29,7 @@ mod tools;
 mod tuning;
 mod ui;
 mod versions;
+mod wrapping;
 
 pub use autopilot::{
     AUTOPILOT_CONFIGURATION, AutopilotConfiguration, AutopilotServer, AutopilotState, go_duration,
@@ -36,7 +39,7 @@ pub use control::{
     HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl, SealStatus,
     ShareText, Unseal,
 };
-pub use first::{system_entry, write_first_records};
+pub use first::{system_entry, write_first_records, write_missing_records};
 pub use process::Process;
 pub use raft::{
     Admitted, Answer, Challenge, Join, JoinToken, JoinTokenRecord, Joiner, NodeRecord, Peer,
@@ -79,6 +82,9 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         quotas::routes(),
         tools::routes(),
         versions::routes(),
+        wrapping::routes(),
+        locked_users::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .flatten()

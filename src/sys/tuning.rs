@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Node;
 use super::mounts::{get, normalise, options, put};
+use crate::auth::lockout;
 use crate::duration::SignedDuration;
 use crate::engines::kv;
 use crate::framework::{Call, Fields, Route, TtlLimits};
@@ -105,8 +106,8 @@ impl Tuning {
         set(&mut config.identity_token_key, self.identity_token_key);
         set(&mut config.plugin_version, self.plugin_version);
         set(&mut entry.description, self.description);
-        if self.user_lockout_config.is_some() {
-            config.user_lockout_config = self.user_lockout_config;
+        if let Some(given) = &self.user_lockout_config {
+            entry.config.user_lockout_config = Some(lockout::tuned(entry, given)?);
         }
         if let Some(options) = self.options {
             set_options(entry, options)?;
@@ -231,7 +232,7 @@ fn read(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply, Er
         data.insert("options".into(), options(&entry));
     }
     if let Some(lockout) = &config.user_lockout_config {
-        data.insert("user_lockout_config".into(), Value::Object(lockout.clone()));
+        data.extend(lockout.clone());
     }
     Ok(Reply::data(data))
 }

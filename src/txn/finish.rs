@@ -29,12 +29,16 @@ impl Txn {
     /// `None` where nothing was written: a read needs no log entry.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// [`Error::Conflict`] where nothing is left to write because another has deleted it since it
+    /// was read: no entry would find that out. Where the store cannot be read.
     pub fn into_batch(mut self) -> Result<Option<Batch>, Error> {
         self.keep();
         self.drop_deletes_of_nothing()?;
         self.mark_directories()?;
         let occupied = self.unmark_directories()?;
+        if !self.demanded && self.kept.is_empty() && self.system_writes.is_empty() {
+            return if self.is_torn()? { Err(Error::Conflict) } else { Ok(None) };
+        }
         let Self {
             leadership,
             time,
@@ -43,12 +47,8 @@ impl Txn {
             kept: writes,
             system_reads,
             system_writes,
-            demanded,
             ..
         } = self;
-        if !demanded && writes.is_empty() && system_writes.is_empty() {
-            return Ok(None);
-        }
         Ok(Some(Batch {
             leadership,
             time,
@@ -70,6 +70,10 @@ impl Txn {
             }
         }
         for key in nothing {
+            // What was there when it was read stays, so that the entry is refused.
+            if self.reads.get(&key).is_some_and(|seen| *seen != Revision::ABSENT) {
+                continue;
+            }
             self.kept.remove(&key);
             self.reads.entry(key).or_insert(Revision::ABSENT);
         }

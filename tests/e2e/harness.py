@@ -222,7 +222,7 @@ def start_dev(folder, *more):
     return server
 
 
-def start_bao(folder):
+def start_bao(folder, configuration=""):
     """OpenBao's development server, to compare with."""
     program = bao_program()
     # It cannot be asked for port 0. Where another took the port meanwhile, another is tried.
@@ -236,6 +236,10 @@ def start_bao(folder):
             "-dev-root-token-id=root-of-bao",
             "-dev-no-store-token",
         ]
+        if configuration:
+            path = pathlib.Path(folder) / f"bao-{port}.hcl"
+            path.write_text(configuration)
+            arguments.append(f"-config={path}")
         env = clean_env(folder) | {"BAO_CLUSTER_ADDR": f"https://127.0.0.1:{cluster_port}"}
         process = Process(arguments, folder, f"bao-{port}", env)
         server = Server(f"http://127.0.0.1:{port}", "root-of-bao", process)

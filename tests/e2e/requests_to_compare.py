@@ -5,6 +5,8 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 """
 
 import requests_of_sys
+import requests_of_identity
+import requests_of_logins
 
 LONG_POLICY = """
 # Everything a policy can say.
@@ -336,6 +338,66 @@ CAPABILITIES = [
     row("capabilities: of a stranger", "PUT", "sys/capabilities-self", {"paths": ["a"]}, token="stranger"),
 ]
 
+DISCARD = {"type": "file", "description": "of all", "options": {"file_path": "discard"}}
+
+
+def device(**options):
+    return {"type": "file", "options": {"file_path": "discard"} | options}
+
+
+HEADERS = "sys/config/auditing/request-headers"
+
+AUDIT = [
+    row("audit: list of none", "GET", "sys/audit"),
+    row("audit: list to a stranger", "GET", "sys/audit", token="stranger"),
+    row("audit: enabled", "PUT", "sys/audit/d", DISCARD),
+    row("audit: enabled a second time", "PUT", "sys/audit/d", DISCARD),
+    row("audit: enabled below another", "POST", "sys/audit/d/below", DISCARD),
+    row("audit: list", "GET", "sys/audit"),
+    row("audit: read of one", "GET", "sys/audit/d"),
+    row("audit: options of other types", "PUT", "sys/audit/e",
+        device(hmac_accessor=False, log_raw=True, mode=600)),
+    row("audit: list of two", "GET", "sys/audit"),
+    row("audit: with all that is kept", "PUT", "sys/audit/f", DISCARD | {"local": "true"}),
+    row("audit: without a type", "PUT", "sys/audit/x", {"options": {}}),
+    row("audit: of an unknown type", "PUT", "sys/audit/x", {"type": "nope"}),
+    row("audit: without a file", "PUT", "sys/audit/x", {"type": "file"}),
+    row("audit: without an address", "PUT", "sys/audit/x", {"type": "socket"}),
+    row("audit: a folder for a file", "PUT", "sys/audit/x", device(file_path="/tmp")),
+    row("audit: a device that is full", "PUT", "sys/audit/x", device(file_path="/dev/full")),
+    row("audit: with a wrong format", "PUT", "sys/audit/x", device(format="yaml")),
+    row("audit: with a wrong hmac_accessor", "PUT", "sys/audit/x", device(hmac_accessor="maybe")),
+    row("audit: with a wrong log_raw", "PUT", "sys/audit/x", device(log_raw="maybe")),
+    row("audit: with a wrong elide_list_responses", "PUT", "sys/audit/x",
+        device(elide_list_responses="maybe")),
+    row("audit: with a wrong mode", "PUT", "sys/audit/x", device(file_path="/dev/null", mode="zz")),
+    row("audit: with a prefix", "PUT", "sys/audit/x", device(prefix="p")),
+    row("audit: with a wrong local", "PUT", "sys/audit/x", DISCARD | {"local": "zz"}),
+    row("audit: with wrong options", "PUT", "sys/audit/x", DISCARD | {"options": "zz"}),
+    row("audit: with a wrong facility", "PUT", "sys/audit/x",
+        {"type": "syslog", "options": {"facility": "XX"}}),
+    row("audit: with a wrong write_timeout", "PUT", "sys/audit/x",
+        {"type": "socket", "options": {"address": "127.0.0.1:1", "write_timeout": "xx"}}),
+    row("audit: hash without input", "POST", "sys/audit-hash/d", {}),
+    row("audit: hash of an unknown device", "POST", "sys/audit-hash/none", {"input": "a"}),
+    row("audit: disabled", "DELETE", "sys/audit/d"),
+    row("audit: disabled, the second", "DELETE", "sys/audit/e"),
+    row("audit: disabled, the third", "DELETE", "sys/audit/f"),
+    row("audit: disabled again", "DELETE", "sys/audit/d"),
+    row("audit: list at the end", "GET", "sys/audit"),
+    row("audit: headers, none", "GET", HEADERS),
+    row("audit: header", "POST", f"{HEADERS}/X-Foo", {"hmac": True}),
+    row("audit: header without hmac", "PUT", f"{HEADERS}/X-Bar", {}),
+    row("audit: header read", "GET", f"{HEADERS}/X-Foo"),
+    row("audit: header read in another case", "GET", f"{HEADERS}/x-bar"),
+    row("audit: header that is none", "GET", f"{HEADERS}/X-None"),
+    row("audit: header with a wrong hmac", "POST", f"{HEADERS}/X-Bar", {"hmac": "zz"}),
+    row("audit: headers", "GET", HEADERS),
+    row("audit: header deleted", "DELETE", f"{HEADERS}/X-Foo"),
+    row("audit: header deleted again", "DELETE", f"{HEADERS}/X-Foo"),
+    row("audit: headers at the end", "GET", HEADERS),
+]
+
 TRANSIT = [
     row("transit: mounted", "POST", "sys/mounts/transit", {"type": "transit"}),
     row("transit: no keys", "LIST", "transit/keys"),
@@ -426,6 +488,8 @@ TRANSIT = [
 ]
 
 REQUESTS = (
-    STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT
+    STATE + WIRE + CUBBYHOLE + MOUNTS + KV1 + KV2 + POLICIES + CAPABILITIES + TRANSIT + AUDIT
     + requests_of_sys.rows(row)
+    + requests_of_identity.REQUESTS
+    + requests_of_logins.REQUESTS
 )

@@ -171,6 +171,32 @@ class ThreeNodes(Case):
             or all(count[name] >= before[name] + 20 for name in count),
         )
 
+    def test_of_two_hundred_clients_at_all_nodes_one_has_what_is_good_for_one_use(self):
+        active = self.cluster.active()
+        for kind in ("userpass", "approle"):
+            path = f"{self.mount[3:9]}_{kind}"
+            self.expect(active.write(f"sys/auth/{path}", {"type": kind}), 204)
+        role = f"auth/{path}/role/once"
+        self.expect(active.write(role, {"secret_id_num_uses": 1, "role_id": "once"}), 204)
+        secret_id = active.write(f"{role}/secret-id").data()["secret_id"]
+        token = active.write("auth/token/create", {"policies": "default", "num_uses": 1})
+        wrapped = active.write("sys/wrapping/wrap", {"a": 1}, headers={"X-Vault-Wrap-TTL": "300"})
+        wrapped = wrapped.json()["wrap_info"]["token"]
+        rows = [
+            ("a token", "GET", "auth/token/lookup-self", None, token.json()["auth"]["client_token"]),
+            ("a wrapping token", "PUT", "sys/wrapping/unwrap", {}, wrapped),
+            ("a secret id", "PUT", f"auth/{path}/login", {"role_id": "once", "secret_id": secret_id}, ""),
+        ]
+        for what, method, path, body, token in rows:
+            with self.subTest(what), concurrent.futures.ThreadPoolExecutor(200) as pool:
+                tries = [
+                    pool.submit(self.cluster.nodes[number % 3].send, method, path, body, token=token)
+                    for number in range(200)
+                ]
+                statuses = sorted(one.result().status for one in tries)
+                self.assertEqual(statuses.count(200), 1, statuses)
+                self.assertLessEqual(set(statuses), {200, 400, 403})
+
     def test_a_killed_node_catches_up_sealed_and_serves_once_unsealed(self):
         node = self.cluster.standbys()[0]
         node.process.kill()

@@ -11,13 +11,17 @@ from requests_to_compare import REQUESTS
 DIFFERENCES = pathlib.Path(__file__).parent / "differences.txt"
 
 
+# What Vault allows from the start.
+BAO_CONFIGURATION = "unsafe_allow_api_audit_creation = true\n"
+
+
 class Differential(Case):
     def test_every_answer_is_openbao_s_or_differs_for_a_listed_reason(self):
         titles = [title for title, *_ in REQUESTS]
         self.assertEqual(len(titles), len(set(titles)), "two requests have one title")
         listed = read_differences()
         used = set()
-        ours, theirs = start_dev(self.folder), start_bao(self.folder)
+        ours, theirs = start_dev(self.folder), start_bao(self.folder, BAO_CONFIGURATION)
         self.addCleanup(ours.stop)
         self.addCleanup(theirs.stop)
         for request in REQUESTS:
@@ -57,11 +61,22 @@ def read_differences():
 
 def send(server, request):
     _, method, path, body, more = request
-    text = json.dumps(body).replace("TOKEN", server.token) if body is not None else None
+    known = {"TOKEN": server.token} | KEPT.setdefault(server.address, {})
+
+    def filled(text):
+        for word, value in known.items():
+            text = text.replace(word, value)
+        return text
+
+    text = filled(json.dumps(body)) if body is not None else None
     raw = more.get("raw", text.encode() if text is not None else None)
-    answer = server.send(
-        method, path, raw=raw, token=more.get("token"), headers=more.get("headers")
-    )
+    token = filled(more["token"]) if "token" in more else None
+    answer = server.send(method, filled(path), raw=raw, token=token, headers=more.get("headers"))
+    for word, where in more.get("keep", {}).items():
+        found = answer.json() if answer.body else {}
+        for step in where.split("."):
+            found = (found or {}).get(step)
+        KEPT[server.address][word] = found or "nothing"
     kept = ("content-type", "cache-control", "location", "strict-transport-security", "allow")
     headers = {name: answer.headers[name] for name in kept if name in answer.headers}
     return normal({"status": answer.status, "headers": headers, "body": body_of(answer)}, server)
@@ -86,6 +101,8 @@ def normal(value, server, name=""):
         return [normal(inner, server, name) for inner in value]
     if name in NUMBERS and isinstance(value, int) and not isinstance(value, bool):
         return "<number>"
+    if name in DRAWN and value:
+        return "<drawn>"
     if name in TEXTS and isinstance(value, str):
         return "<text>"
     if isinstance(value, str):
@@ -98,7 +115,15 @@ def normal(value, server, name=""):
 
 TEXTS = ("password", "plaintext", "random_bytes")
 
-NUMBERS = ("server_time_utc", "1", "2")
+NUMBERS = ("server_time_utc", "creation_time", "ttl", "1", "2")
+
+# What is drawn.
+DRAWN = (
+    "accessor", "client_token", "id", "secret_id", "secret_id_accessor", "token", "wrapped_accessor",
+)
+
+# What later requests use of earlier answers, by server.
+KEPT = {}
 
 VOLATILE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),

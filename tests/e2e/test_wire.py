@@ -208,19 +208,24 @@ class Wire(DevCase):
                 self.expect(answer, 400)
                 self.assertIn("error parsing X-Vault-Wrap-TTL header: ", answer.errors()[0])
 
-    def test_an_answer_that_was_to_be_wrapped_is_refused(self):
+    def test_an_answer_that_was_to_be_wrapped_is_given_to_its_token_alone(self):
         self.put_items("x")
-        for path, flags in [
-            (f"/v1/{self.kv}/x", ()),
-            (f"/v1/{self.kv}/y", ("--data", '{"a":1}')),
-            ("/v1/sys/mounts", ()),
-        ]:
-            with self.subTest(path=path):
-                answer = self.curl(path, *flags, "--header", "X-Vault-Wrap-TTL: 5m")
-                self.expect(answer, 400)
-                self.assertIn("wrap", answer.errors()[0])
-        self.expect(self.server.read(f"{self.kv}/y"), 404)
+        wrap = ("--header", "X-Vault-Wrap-TTL: 5m")
+        answer = self.curl(f"/v1/{self.kv}/x", *wrap)
+        self.expect(answer, 200)
+        body = answer.json()
+        self.assertEqual((body["data"], body["auth"], body["request_id"]), (None, None, ""))
+        self.assertEqual(body["wrap_info"]["ttl"], 300)
+        unwrapping = ("--data", json.dumps({"token": body["wrap_info"]["token"]}))
+        unwrapped = self.curl("/v1/sys/wrapping/unwrap", *unwrapping)
+        self.expect(unwrapped, 200)
+        self.assertFalse(unwrapped.body.endswith(b"\n"))
+        plain = self.curl(f"/v1/{self.kv}/x").json()
+        self.assertEqual(unwrapped.json()["data"], plain["data"])
+        self.expect(self.curl("/v1/sys/wrapping/unwrap", *unwrapping), 400)
+        self.expect(self.curl(f"/v1/{self.kv}/y", "--data", '{"a":1}', *wrap), 204)
         self.expect(self.curl(f"/v1/{self.kv}/x", "--header", "X-Vault-Wrap-TTL: 0"), 200)
+        self.expect(self.curl("/v1/sys/seal-status", *wrap), 200)
 
     def test_numbers_are_kept_to_the_last_digit(self):
         v2 = self.mount("numbers_2", "kv", options={"version": "2"})

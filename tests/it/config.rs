@@ -499,6 +499,25 @@ fn files_and_folders_are_merged_in_alphabetical_order() {
     assert_eq!(load(&[]).unwrap_err().to_string(), "configuration: no file or folder was named");
 }
 
+#[test]
+fn lockout_is_set_for_all_or_for_a_kind_of_method() {
+    let base = "storage \"inmem\" {}\nlistener \"tcp\" { tls_disable = true }\n";
+    let text = format!(
+        "{base}user_lockout \"all\" {{ lockout_threshold = \"3\" lockout_duration = \"10m\" }}\n\
+         user_lockout \"userpass\" {{ disable_lockout = true lockout_counter_reset = 60 }}\n"
+    );
+    let (config, _) = parse(&text).unwrap();
+    let read: Vec<_> = config.settings.user_lockout.0.iter().collect();
+    let (all, of_kind) = (&read[0].1, &read[1].1);
+    assert_eq!((read[0].0.as_str(), read[1].0.as_str()), ("all", "userpass"));
+    assert_eq!((all.lockout_threshold, all.disable_lockout), (Some(3), None));
+    assert_eq!(all.lockout_duration.map(|length| length.as_secs()), Some(600));
+    assert_eq!(of_kind.disable_lockout, Some(true));
+    assert_eq!(of_kind.lockout_counter_reset.map(|length| length.as_secs()), Some(60));
+    let wrong = failure(&format!("{base}user_lockout \"token\" {{}}"));
+    assert!(wrong.contains("`user_lockout` must be \"all\""), "{wrong}");
+}
+
 /// Run with `UPDATE_DOCS=1` to write the file anew.
 #[test]
 fn documentation_of_the_keys_is_current() {

@@ -1,10 +1,11 @@
 //! A server in one process: the real pipeline over a log in memory, with time and audit in the
 //! test's hand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use strongroom::audit::{AuditDevice, Broker, Record, Side};
+use strongroom::audit::{AuditDevice, Broker, Record, Rules, Side};
 use strongroom::barrier::{Barrier, Keyring};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::framework::{Mount, TtlLimits};
@@ -44,9 +45,11 @@ impl Server {
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let barrier = Arc::new(Barrier::new(rng.clone()));
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
-        let broker = Arc::new(Broker::default());
+        let rules = Rules { may_prefix: true, ..Rules::default() };
+        let broker = Broker::new(clock.clone(), rng.clone(), "node".into(), rules);
+        let broker = Arc::new(broker);
         broker.enable(audit.clone());
-        let node: sys::Node = Arc::new(NoNode::default());
+        let node: sys::Node = Arc::new(NoNode(NodeProcess::default(), broker.clone()));
         let system: Arc<dyn Mount> = sys::engine().unwrap().mount(node).into();
         let entries: Vec<MountEntry> = mounts.iter().map(|(path, _)| entry(path)).collect();
         let system_for_router = system.clone();
@@ -259,12 +262,18 @@ fn entry(path: &str) -> MountEntry {
 pub(crate) struct MemoryAudit {
     lines: Mutex<Vec<String>>,
     lines_left: Mutex<Option<usize>>,
+    is_out: AtomicBool,
 }
 
 impl MemoryAudit {
     /// Takes `lines` more records, then fails.
     pub(crate) fn break_after(&self, lines: usize) {
         *self.lines_left.lock().unwrap() = Some(lines);
+    }
+
+    /// Takes no records from now on, or does again: only what a test has enabled counts then.
+    pub(crate) fn step_out(&self, out: bool) {
+        self.is_out.store(out, Ordering::Relaxed);
     }
 
     fn take(&self, line: String) -> Result<(), Error> {
@@ -282,6 +291,10 @@ impl MemoryAudit {
 impl AuditDevice for MemoryAudit {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn takes(&self, _: &Record<'_>) -> bool {
+        !self.is_out.load(Ordering::Relaxed)
     }
 
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>> {
@@ -307,10 +320,13 @@ impl Clock for ManualClock {
 }
 
 /// What a pipeline alone has no answer to.
-#[derive(Default)]
-struct NoNode(NodeProcess);
+struct NoNode(NodeProcess, Arc<Broker>);
 
 impl sys::NodeControl for NoNode {
+    fn audit(&self) -> &Broker {
+        &self.1
+    }
+
     fn process(&self) -> &dyn sys::Process {
         &self.0
     }

@@ -16,6 +16,8 @@ mod deploy;
 mod harness;
 mod help;
 mod http;
+mod identity;
+mod login;
 mod once;
 mod paging;
 mod parity;

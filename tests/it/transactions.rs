@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::framework::{AnyParams, Call, Engine, Mount, NoParams, Route};
-use strongroom::log::ReplicatedLog as _;
+use strongroom::log::{BoxFuture, ReplicatedLog as _};
 use strongroom::mount::ROOT_NAMESPACE;
 use strongroom::pipeline::VALUE_BYTES_MAX;
 use strongroom::record::{Applied, Contested};
@@ -42,26 +42,30 @@ fn read_then_write_runs_again_when_the_read_is_stale() {
 }
 
 #[test]
-fn answer_that_was_to_be_wrapped_is_refused_rather_than_given_in_clear() {
-    let server = Server::with_mounts(vec![("box/", storage_box())]);
-    server.write("box/item/a", &json!({"value": 1})).unwrap();
-    server.audited();
-    for (operation, params) in
-        [(Operation::Read, json!({})), (Operation::Update, json!({"value": 2}))]
-    {
-        let request = Request {
-            operation,
-            path: "box/item/a".into(),
-            params: params.as_object().cloned().unwrap(),
-            token: Some(Arc::new(Secret::new(server.root.clone()))),
-            wrap_ttl: Some(Duration::from_secs(60)),
-            ..Request::default()
-        };
-        let outcome = server.block_on(server.pipeline.handle(&request));
-        assert!(matches!(outcome, Err(Error::BadRequest(_))), "{operation:?}: {outcome:?}");
-        assert!(server.block_on(server.pipeline.judge(&request)).is_err());
+fn of_two_who_take_the_same_record_one_finds_it_gone() {
+    let meanwhile = Meanwhile::default();
+    let route = Route::new("item", "Read a record and delete it.").write(take);
+    let engine = Engine::new("take", "A test's.", [route]).unwrap();
+    let mount: Arc<dyn Mount> = engine.mount(Arc::clone(&meanwhile)).into();
+    let server = Server::with_mounts(vec![("take/", mount)]);
+    server.change("root/logical/uuid-take/", |scope| scope.put("item", &1).unwrap());
+    let rival = server.start(Operation::Update, "take/item", &Value::Null, &server.root);
+    *meanwhile.lock().unwrap() = Some(Box::pin(rival));
+    let outcome = server.write("take/item", &Value::Null);
+    assert!(matches!(outcome, Err(Error::NotFound)), "both took it: {outcome:?}");
+}
+
+/// What is run between the look at a record and its end.
+type Meanwhile = Arc<std::sync::Mutex<Option<BoxFuture<'static, Result<Reply, Error>>>>>;
+
+async fn take(call: &mut Call<'_, Meanwhile>, _: NoParams) -> Result<Reply, Error> {
+    call.storage.get::<u64>("item")?.ok_or(Error::NotFound)?;
+    let meanwhile = call.state.lock().unwrap().take();
+    if let Some(rival) = meanwhile {
+        rival.await.unwrap();
     }
-    assert_eq!(data(server.read("box/item/a").unwrap())["value"], 1);
+    call.storage.delete("item")?;
+    Ok(Reply::default())
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn what_a_node_tells_of_itself_is_nothing_to_wrap() {
         let target = server.pipeline.router.system("sys/init").unwrap();
         let outcome = server.block_on(server.pipeline.local(&request, &target));
         let refused = matches!(&outcome, Err(error)
-            if error.to_string() == "response wrapping is not supported yet");
+            if error.to_string() == "the response of this path cannot be wrapped");
         assert_eq!(refused, wraps, "{operation:?}: {outcome:?}");
     }
 }

@@ -38,6 +38,8 @@ struct Carried {
     expires: Timestamp,
     #[serde(rename = "e", default, skip_serializing_if = "String::is_empty")]
     entity_id: String,
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    no_identity_policies: bool,
     #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
     bound_cidrs: Vec<String>,
     #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
@@ -71,6 +73,7 @@ pub(super) fn seal(
         ttl: entry.ttl,
         expires,
         entity_id: entry.entity_id.clone(),
+        no_identity_policies: entry.no_identity_policies,
         bound_cidrs: entry.bound_cidrs.clone(),
         role: entry.role.clone(),
         mount_accessor: entry.mount_accessor.clone(),
@@ -108,6 +111,7 @@ pub(super) fn open(scope: &Scope<'_>, token: &Secret<String>) -> Option<TokenEnt
         expires: Some(carried.expires),
         token_type: TokenType::Batch,
         entity_id: carried.entity_id,
+        no_identity_policies: carried.no_identity_policies,
         bound_cidrs: carried.bound_cidrs,
         role: carried.role,
         mount_accessor: carried.mount_accessor,

@@ -9,6 +9,7 @@ use super::roles::{self, Role};
 use super::store::{NewToken, TokenEntry, TokenStore};
 use super::{Named, own};
 use crate::framework::{Call, Route, Seconds, TtlTerms};
+use crate::identity::{IdentityStore, Login};
 use crate::policy::sanitize_names;
 use crate::policy_store::PolicyStore;
 use crate::request::{Auth, Error, Reply, TokenType};
@@ -119,6 +120,9 @@ fn create_under(
         has_sudo,
         role,
     })?;
+    if !input.entity_alias.is_empty() {
+        entry.entity_id = entity_of(call, &input.entity_alias)?;
+    }
     set_lifetime(call, &mut entry, input, role, &mut warnings)?;
     if entry.is_root() {
         check_root(&entry, &caller.entry)?;
@@ -136,7 +140,8 @@ fn create_under(
     let (rng, now) = (call.rng, call.now);
     let new = NewToken { entry, id };
     let (token, entry) = TokenStore::new(&mut call.storage).create(rng, now, new)?;
-    let auth = auth(&entry, token.expose().clone(), entry.ttl);
+    let mut auth = auth(&entry, token.expose().clone(), entry.ttl);
+    IdentityStore::new(&mut call.storage).tell(&mut auth)?;
     Ok(Reply { auth: Some(auth), warnings, ..Reply::default() })
 }
 
@@ -228,7 +233,20 @@ fn check_alias(alias: &str, role: Option<&Role>) -> Result<(), Error> {
     if !role.allowed_entity_aliases.iter().any(|glob| policies::matches_glob(glob, &alias)) {
         return Err(Error::bad_request("invalid 'entity_alias' value"));
     }
-    Err(Error::bad_request("'entity_alias' needs an identity store, and none is mounted"))
+    Ok(())
+}
+
+/// The entity that this mount knows by a name, made where it is the first.
+fn entity_of(call: &mut Call<'_>, alias: &str) -> Result<String, Error> {
+    let login = Login {
+        mount_accessor: &call.mount.accessor,
+        local: call.mount.local,
+        alias_name: alias,
+        alias_metadata: &BTreeMap::new(),
+        group_aliases: &[],
+    };
+    let (rng, now) = (call.rng, call.now);
+    IdentityStore::new(&mut call.storage).log_in(rng, now, login)
 }
 
 /// # Errors

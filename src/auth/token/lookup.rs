@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
 use crate::framework::{Call, NoParams, Route};
+use crate::identity::IdentityStore;
 use crate::request::{Error, Reply, TokenType};
 use crate::secret::Secret;
 
@@ -43,22 +44,29 @@ async fn lookup(call: &mut Call<'_>, input: OfToken) -> Result<Reply, Error> {
         None => Some(own(call)?),
     };
     let found = found.ok_or_else(|| Error::Forbidden("bad token".into()))?;
-    Ok(describe(call, &found))
+    describe(call, &found)
 }
 
 async fn lookup_self(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
     let found = own(call)?;
-    Ok(describe(call, &found))
+    describe(call, &found)
 }
 
 async fn lookup_accessor(call: &mut Call<'_>, input: OfAccessor) -> Result<Reply, Error> {
     let found = by_accessor(call, &input.accessor)?;
     let found = found.ok_or_else(|| listed("invalid accessor"))?;
-    Ok(describe(call, &found))
+    describe(call, &found)
 }
 
-fn describe(call: &Call<'_>, found: &Named) -> Reply {
+fn describe(call: &mut Call<'_>, found: &Named) -> Result<Reply, Error> {
     let (entry, now) = (&found.entry, call.now);
+    let mut of_identity = Vec::new();
+    if !entry.entity_id.is_empty()
+        && !entry.no_identity_policies
+        && let Some(who) = IdentityStore::new(&mut call.storage).who(&entry.entity_id, None)?
+    {
+        of_identity.clone_from(&who.policies);
+    }
     let mut data = Map::new();
     let mut add = |name: &str, value: Value| data.insert(name.to_owned(), value);
     add("accessor", entry.accessor.clone().into());
@@ -71,6 +79,10 @@ fn describe(call: &Call<'_>, found: &Named) -> Reply {
     add("entity_id", entry.entity_id.clone().into());
     add("expire_time", entry.expires.map_or(Value::Null, |expires| expires.rfc3339().into()));
     add("explicit_max_ttl", entry.explicit_max_ttl.into());
+    if !of_identity.is_empty() {
+        add("external_namespace_policies", Value::Object(Map::new()));
+        add("identity_policies", of_identity.into());
+    }
     add("id", found.id.clone().into());
     // As in Vault: the first root token has no lease, so nothing is said of one.
     let is_leased = entry.path != FIRST_ROOT_PATH;
@@ -100,7 +112,7 @@ fn describe(call: &Call<'_>, found: &Named) -> Reply {
     add("ttl", entry.ttl_left(now).into());
     let name = if entry.token_type == TokenType::Batch { "batch" } else { "service" };
     add("type", name.into());
-    Reply::data(data)
+    Ok(Reply::data(data))
 }
 
 /// Of the token that `sys/init` gives out.

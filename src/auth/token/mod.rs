@@ -10,8 +10,10 @@ mod revoke;
 mod roles;
 mod store;
 mod tidy;
+mod wrapping;
 
 pub use store::{EXPIRY_KIND, NewToken, Revoked, TokenEntry, TokenStore, storage_name};
+pub use wrapping::Wrapped;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use super::lookup::FIRST_ROOT_PATH;
 use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
 use crate::framework::{Call, Route, Seconds, TtlTerms};
+use crate::identity::IdentityStore;
 use crate::request::{Error, Reply, TokenType};
 use crate::secret::Secret;
 
@@ -88,7 +89,8 @@ fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Repl
     let now = call.now;
     let renewed =
         TokenStore::new(&mut call.storage).extend(&found.name, entry, granted.ttl, now)?;
-    let auth = auth(&renewed, found.id.clone(), granted.ttl);
+    let mut auth = auth(&renewed, found.id.clone(), granted.ttl);
+    IdentityStore::new(&mut call.storage).tell(&mut auth)?;
     Ok(Reply {
         auth: Some(auth),
         warnings: granted.warning.into_iter().collect(),

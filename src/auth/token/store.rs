@@ -50,6 +50,8 @@ pub struct TokenEntry {
     pub renewable: bool,
     pub token_type: TokenType,
     pub entity_id: String,
+    /// What the entity may do beyond the token's own policies, it may not do with this token.
+    pub no_identity_policies: bool,
     pub bound_cidrs: Vec<String>,
     pub role: String,
     /// Of the auth method that made it; empty for what another token made.

@@ -2,7 +2,10 @@
 
 mod disable;
 mod enable;
+mod lines;
 mod list;
+mod report;
+mod verify;
 
 use super::failure::Failure;
 use super::session::Session;
@@ -13,6 +16,8 @@ pub(super) enum Command {
     Enable(enable::Args),
     Disable(disable::Args),
     List(list::Args),
+    Report(report::Args),
+    Verify(verify::Args),
 }
 
 pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
@@ -20,5 +25,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::Enable(args) => enable::run(session, &args).await,
         Command::Disable(args) => disable::run(session, &args).await,
         Command::List(args) => list::run(session, &args).await,
+        Command::Report(args) => report::run(session, &args),
+        Command::Verify(args) => verify::run(session, &args),
     }
 }

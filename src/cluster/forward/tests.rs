@@ -40,6 +40,7 @@ fn a_request_arrives_as_it_was_sent() {
             remote: Some("[::1]:99".parse().unwrap()),
             client_certificates: vec![vec![1, 2], vec![3]],
             headers: BTreeMap::from([("x-a".into(), vec!["1".into(), "2".into()])]),
+            forwarded_from: None,
         };
         let sent = Forwarded {
             request,

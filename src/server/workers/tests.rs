@@ -55,6 +55,7 @@ fn node(consensus: Arc<Again>) -> Node {
     let barrier = Arc::new(Barrier::new(rng.clone()));
     barrier.open(Arc::new(Keyring::generate(rng.as_ref(), Timestamp(1))));
     let node = Node::new(Parts {
+        audit: crate::audit::Rules::default(),
         barrier,
         clock: Arc::new(SystemClock),
         consensus,
@@ -70,6 +71,7 @@ fn node(consensus: Arc<Again>) -> Node {
         rng: rng.clone(),
         telemetry: Arc::new(Telemetry::new(telemetry::Settings::default()).unwrap()),
         ttl: TtlLimits::default(),
+        lockout: crate::auth::lockout::LockoutSettings::default(),
         value_bytes_max: 1 << 20,
     });
     let node = node.unwrap();

@@ -103,7 +103,7 @@ async fn a_newcomer_votes_only_once_it_was_healthy_for_long_enough() {
     tokio::time::sleep(std::time::Duration::from_millis(2300)).await;
     let b = Node::start("b").await;
     super::joining::join(&b, &super::joining::token(&a, &root).await).await.unwrap();
-    let joined = std::time::Instant::now();
+    let joined = tokio::time::Instant::now();
     super::joining::settled(&a, &b, "b").await;
     assert!(joined.elapsed().as_millis() >= 1500, "{:?}", joined.elapsed());
 }

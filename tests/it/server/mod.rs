@@ -1,5 +1,6 @@
 //! The built program, as a process: how it starts, what it is told, how it ends.
 
+mod audit;
 mod dev;
 mod input;
 mod metrics;

@@ -22,6 +22,7 @@ fn health_is_told_while_shares_are_forgotten() {
         joins_by_token: false,
     };
     let node = Node::new(Parts {
+        audit: strongroom::audit::Rules::default(),
         telemetry: Arc::new(strongroom::telemetry::Telemetry::new(Default::default()).unwrap()),
         barrier: Arc::new(Barrier::new(rng.clone())),
         clock: Arc::new(SystemClock),
@@ -30,6 +31,7 @@ fn health_is_told_while_shares_are_forgotten() {
         process: strongroom::server::NodeProcess::default(),
         rng,
         ttl: TtlLimits::default(),
+        lockout: strongroom::auth::lockout::LockoutSettings::default(),
         value_bytes_max: strongroom::pipeline::VALUE_BYTES_MAX,
     });
     let control = node.unwrap().control;

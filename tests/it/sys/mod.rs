@@ -1,3 +1,4 @@
+mod audit;
 mod browsers;
 mod explain;
 mod internal;
@@ -11,3 +12,4 @@ mod quotas;
 mod remount;
 mod tools;
 mod versions;
+mod wrapping;

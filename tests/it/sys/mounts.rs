@@ -8,7 +8,7 @@ fn new_cluster_has_its_own_mounts() {
     let server = Server::new();
     let mounts = data(server.read("sys/mounts").unwrap());
     let paths: Vec<&String> = mounts.keys().collect();
-    assert_eq!(paths, ["cubbyhole/", "sys/"]);
+    assert_eq!(paths, ["cubbyhole/", "identity/", "sys/"]);
     let system = &mounts["sys/"];
     assert_eq!(system["type"], "system");
     assert_eq!(system["options"], json!({}));

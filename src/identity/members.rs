@@ -1,0 +1,122 @@
+//! Which entities are in which groups: a record of each entity, and one of each bond.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::IdentityStore;
+use super::records::{Group, GroupKind, Membership, member_key, members_directory, membership_key};
+use crate::request::Error;
+
+impl IdentityStore<'_, '_> {
+    /// The groups that an entity is in itself; none where nothing is stored.
+    pub(super) fn membership(&mut self, entity: &str) -> Result<Option<Arc<Membership>>, Error> {
+        self.scope.get_shared(&membership_key(entity))
+    }
+
+    /// The entities in a group, sorted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn members(&mut self, group: &str) -> Result<Vec<String>, Error> {
+        let directory = members_directory(group);
+        let mut members = Vec::new();
+        for bucket in self.scope.list(&directory)? {
+            members.extend(self.scope.list(&format!("{directory}/{bucket}"))?);
+        }
+        Ok(members)
+    }
+
+    /// # Errors
+    /// [`Error::BadRequest`] with an entity that is not there.
+    pub(super) fn set_members(
+        &mut self,
+        group: &Group,
+        wanted: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let before: BTreeSet<String> = self.members(&group.id)?.into_iter().collect();
+        for entity in wanted.difference(&before) {
+            if self.entity(entity)?.is_none() {
+                return Err(Error::BadRequest(format!("invalid entity ID {entity:?}")));
+            }
+            self.join(entity, &group.id, "")?;
+        }
+        for entity in before.difference(wanted) {
+            self.leave(entity, &group.id)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn join(&mut self, entity: &str, group: &str, bond: &str) -> Result<(), Error> {
+        let mut membership = self.membership(entity)?.as_deref().cloned().unwrap_or_default();
+        membership.groups.insert(group.to_owned(), bond.to_owned());
+        self.put_membership(entity, &membership)?;
+        self.scope.put(&member_key(group, entity), &())
+    }
+
+    pub(super) fn leave(&mut self, entity: &str, group: &str) -> Result<(), Error> {
+        let mut membership = self.membership(entity)?.as_deref().cloned().unwrap_or_default();
+        membership.groups.remove(group);
+        self.put_membership(entity, &membership)?;
+        self.scope.delete(&member_key(group, entity))
+    }
+
+    pub(super) fn leave_all_groups(&mut self, entity: &str) -> Result<(), Error> {
+        let membership = self.membership(entity)?.as_deref().cloned().unwrap_or_default();
+        for group in membership.groups.keys() {
+            self.scope.delete(&member_key(group, entity))?;
+        }
+        self.scope.delete(&membership_key(entity))
+    }
+
+    /// One step of taking out of a group whoever is bound to it by what no longer holds: everyone
+    /// where the group is gone. Returns where to go on; `None` where all were looked at.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn clear_group(&mut self, group: &str, after: &str) -> Result<Option<String>, Error> {
+        let record = self.group(group)?;
+        let directory = members_directory(group);
+        let mut looked_at = 0;
+        for bucket in self.scope.list(&directory)? {
+            if after.get(..2).is_some_and(|done| bucket.as_str() < done) {
+                continue;
+            }
+            let entities = self.scope.list(&format!("{directory}/{bucket}"))?;
+            for entity in entities.into_iter().filter(|entity| entity.as_str() > after) {
+                let membership = self.membership(&entity)?;
+                let bond = membership.as_ref().and_then(|one| one.groups.get(group));
+                let holds = match (&record, bond) {
+                    (Some(record), Some(bond)) => is_bound(record, bond),
+                    _ => false,
+                };
+                if !holds {
+                    self.leave(&entity, group)?;
+                }
+                looked_at += 1;
+                if looked_at == STEP_MEMBERS_MAX {
+                    return Ok(Some(entity));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn put_membership(&mut self, entity: &str, membership: &Membership) -> Result<(), Error> {
+        let key = membership_key(entity);
+        if membership.groups.is_empty() {
+            return self.scope.delete(&key);
+        }
+        self.scope.put(&key, membership)
+    }
+}
+
+/// Whether what bound an entity to a group still does.
+pub(super) fn is_bound(group: &Group, bond: &str) -> bool {
+    match group.kind {
+        GroupKind::Internal => bond.is_empty(),
+        GroupKind::External => group.alias.as_ref().is_some_and(|alias| alias.bond() == bond),
+    }
+}
+
+/// Of one transaction: three records each, far below what an entry may hold.
+const STEP_MEMBERS_MAX: usize = 500;

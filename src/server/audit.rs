@@ -1,0 +1,37 @@
+//! Audit devices of the configuration, and of a node that begins to lead.
+
+use crate::audit::{Rules, StoredDevice, normalise};
+use crate::config::Settings;
+use crate::pipeline::Pipeline;
+use crate::request::Error;
+use crate::rng::Rng;
+
+/// # Errors
+/// Where a device's path is none.
+pub(super) fn rules(settings: &Settings, rng: &dyn Rng) -> Result<Rules, Error> {
+    let mut declared = Vec::new();
+    for device in &settings.audit {
+        let mut stored = StoredDevice::new(normalise(&device.path)?, device.kind.clone(), rng);
+        stored.description.clone_from(&device.description);
+        stored.options.clone_from(&device.options);
+        stored.local = device.local;
+        stored.declared = true;
+        declared.push(stored);
+    }
+    Ok(Rules { may_prefix: settings.allow_audit_log_prefixing, declared })
+}
+
+/// Once for each time that this node leads. One that cannot be opened is enabled all the same:
+/// what the configuration demands is not given up because a disk is missing.
+pub(super) async fn declare(pipeline: &Pipeline) -> Result<(), Error> {
+    let audit = &pipeline.audit;
+    if !audit.is_to_declare() {
+        return Ok(());
+    }
+    pipeline.internal(|txn| audit.declare(&mut txn.scope(CORE))).await?;
+    pipeline.internal(|txn| audit.follow(&mut txn.scope(CORE))).await?;
+    audit.note_declared();
+    Ok(())
+}
+
+const CORE: &str = "root/core/";

@@ -1,0 +1,122 @@
+use serde_json::{Value, json};
+use strongroom::request::Error;
+
+use super::{login, server};
+use crate::harness::{Server, data, line};
+
+const LOGIN: &str = "auth/userpass/login/bob";
+
+fn with_bob() -> Server {
+    let server = server("userpass");
+    server.write("auth/userpass/users/bob", &json!({"password": "pw"})).unwrap();
+    server
+}
+
+/// `ok`, `wrong` or `locked`.
+fn outcome(server: &Server, path: &str, password: &str) -> &'static str {
+    match login(server, path, &json!({ "password": password })) {
+        Ok(_) => "ok",
+        Err(Error::BadRequest(_)) => "wrong",
+        Err(Error::Denied) => "locked",
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn accessor(server: &Server) -> String {
+    data(server.read("sys/auth/userpass").unwrap())["accessor"].as_str().unwrap().to_owned()
+}
+
+fn locked(server: &Server) -> Value {
+    let shown = data(server.read("sys/locked-users").unwrap());
+    shown["by_namespace"][0]["mount_accessors"].clone()
+}
+
+#[test]
+fn five_failures_lock_a_user_out_and_time_or_an_operator_lets_them_in() {
+    let server = with_bob();
+    for _ in 0..4 {
+        assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+    }
+    assert_eq!(outcome(&server, LOGIN, "pw"), "ok", "which is the end of the counting");
+    for _ in 0..5 {
+        assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+    }
+    assert_eq!(outcome(&server, "auth/userpass/login/BOB", "pw"), "locked");
+    let accessor = accessor(&server);
+    let expected = json!([{"mount_accessor": accessor, "counts": 1, "alias_identifiers": ["bob"]}]);
+    assert_eq!(locked(&server), expected);
+    // A lock is written down: the next leader knows it, though it has counted nothing.
+    server.pipeline.forget();
+    assert_eq!(outcome(&server, LOGIN, "pw"), "locked");
+    server.set_time(899);
+    assert_eq!(outcome(&server, LOGIN, "pw"), "locked");
+    server.set_time(900);
+    assert_eq!(locked(&server), json!([]));
+    assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+    assert_eq!(outcome(&server, LOGIN, "pw"), "ok");
+    for _ in 0..5 {
+        outcome(&server, LOGIN, "x");
+    }
+    assert_eq!(outcome(&server, LOGIN, "pw"), "locked");
+    let unlock = format!("sys/locked-users/{accessor}/unlock/bob");
+    for _ in 0..2 {
+        assert_eq!(line(server.write(&unlock, &json!({}))), "204");
+    }
+    assert_eq!(outcome(&server, LOGIN, "pw"), "ok");
+}
+
+#[test]
+fn failures_long_ago_and_of_nobody_do_not_count() {
+    let server = with_bob();
+    for round in 0..3 {
+        server.set_time(round * 901);
+        for _ in 0..4 {
+            assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+        }
+    }
+    for _ in 0..7 {
+        assert_eq!(outcome(&server, "auth/userpass/login/none", "x"), "wrong");
+    }
+    assert_eq!(locked(&server), json!([]));
+    assert_eq!(outcome(&server, LOGIN, "pw"), "ok");
+}
+
+#[test]
+fn mount_is_tuned_to_other_limits_or_none() {
+    let server = with_bob();
+    let tune = |config: Value| {
+        line(server.write("sys/auth/userpass/tune", &json!({"user_lockout_config": config})))
+    };
+    assert_eq!(tune(json!({"lockout_threshold": "2", "lockout_duration": "5m"})), "204");
+    let shown = data(server.read("sys/auth/userpass/tune").unwrap());
+    for (name, value) in [
+        ("user_lockout_threshold", json!(2)),
+        ("user_lockout_duration", json!(300)),
+        ("user_lockout_counter_reset_duration", json!(0)),
+        ("user_lockout_disable", json!(false)),
+    ] {
+        assert_eq!(shown[name], value, "{name}");
+    }
+    for _ in 0..2 {
+        assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+    }
+    assert_eq!(outcome(&server, LOGIN, "pw"), "locked");
+    server.set_time(300);
+    assert_eq!(outcome(&server, LOGIN, "pw"), "ok");
+    assert_eq!(tune(json!({"lockout_disable": true})), "204");
+    for _ in 0..7 {
+        assert_eq!(outcome(&server, LOGIN, "x"), "wrong");
+    }
+    for (config, refused) in [
+        (json!({"lockout_threshold": "x"}), "400 unable to parse lockout_threshold"),
+        (json!({"lockout_duration": "x"}), "400 unable to parse lockout_duration"),
+        (json!({"lockout_disable": "x"}), "400 unable to parse lockout_disable"),
+        (json!({"other": 1}), "400 user_lockout_config has no field \"other\""),
+    ] {
+        assert!(tune(config.clone()).starts_with(refused), "{config}");
+    }
+    let token = server
+        .write("sys/auth/token/tune", &json!({"user_lockout_config": {"lockout_threshold": 2}}));
+    let refused = "400 tuning of user lockout configuration for auth type \"token\" not allowed";
+    assert_eq!(line(token), refused);
+}
