@@ -143,6 +143,16 @@ impl RaftLog {
         self.change(ChangeMembers::Batch(changes)).await
     }
 
+    /// Takes a voter's vote away; it keeps getting the log.
+    ///
+    /// # Errors
+    /// As the variants of [`MembershipError`] say.
+    pub async fn demote(&self, id: u64) -> Result<(), MembershipError> {
+        let changes = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+        let change = async || self.raft.change_membership(changes.clone(), true).await.map(drop);
+        self.settled(change).await
+    }
+
     /// Takes a node out, voter or learner. It should be on the list of removed ids first.
     ///
     /// # Errors
