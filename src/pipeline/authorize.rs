@@ -110,7 +110,7 @@ impl Pipeline {
         let access = found.map_or(Access::Policy, |found| found.access);
         self.identify(&mut txn, request, known, access)?;
         // Whether the entity may still do anything is nothing that an answer depends on.
-        let _ = self.identity(&mut txn, known)?;
+        drop(self.identity(&mut txn, known)?);
         Ok(())
     }
 

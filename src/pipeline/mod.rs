@@ -10,7 +10,6 @@ mod login;
 mod measured;
 mod once;
 mod outside;
-mod queue;
 mod quota;
 mod revocation;
 mod wrap;
@@ -37,10 +36,10 @@ use crate::router::{Router, Target};
 use crate::txn::Txn;
 use errors::log_error;
 use lockout::Lockouts;
+use locks::Locks;
 use measured::Measured;
 use once::{Once, Step};
 use outside::Intention;
-use queue::Queues;
 use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
@@ -61,7 +60,8 @@ pub struct Pipeline {
     lockouts: Lockouts,
     measured: Measured,
     once: Once,
-    queues: Queues,
+    /// Requests that lost a record to another.
+    queues: Locks<Option<Contested>>,
 }
 
 /// What the pipeline is made of.
@@ -146,7 +146,7 @@ impl Pipeline {
             lockouts: Lockouts::default(),
             measured: Measured::default(),
             once: Once::default(),
-            queues: Queues::default(),
+            queues: Locks::default(),
         }
     }
 
@@ -198,9 +198,9 @@ impl Pipeline {
         term: Option<u64>,
     ) -> Result<Reply, Error> {
         let begun = Instant::now();
-        let _turn = self.once.turn(request).await;
-        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let deadline = begun + REQUEST_TIME_MAX;
+        let _turn = self.once.turn(request, deadline).await?;
+        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let mut place = None;
         let outcome = loop {
             match self.attempt(request, asked, &mut known).await {
@@ -209,7 +209,7 @@ impl Pipeline {
                     self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
-                    match self.queues.join(contested, deadline).await {
+                    match self.queues.lock(contested, deadline).await {
                         Some(joined) => place = Some(joined),
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }

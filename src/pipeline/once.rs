@@ -7,11 +7,12 @@
 //! either taken effect when this one begins to read, and is found, or never will.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
+use super::locks::{Lock, Locks};
 use super::{Attempt, Commit, Known, Pipeline, log_error};
 use crate::audit::Side;
 use crate::barrier::Repeat;
@@ -41,28 +42,23 @@ pub(super) enum Begun {
 #[derive(Default)]
 pub(super) struct Once {
     /// Requests that run here: one that comes twice runs after itself.
-    running: Arc<Mutex<Running>>,
+    running: Locks<RequestId>,
     /// What origins have told that is in no entry yet.
     finished: Mutex<BTreeMap<OriginId, NumberSet>>,
 }
 
-type Running = BTreeMap<RequestId, Arc<tokio::sync::Mutex<()>>>;
-
-/// That no other of the same id runs, until dropped.
-pub(super) struct Turn {
-    running: Arc<Mutex<Running>>,
-    id: RequestId,
-    /// Taken out by `drop`, before the others are looked at.
-    guard: Option<OwnedMutexGuard<()>>,
-}
-
 impl Once {
     /// Waits while the same request runs. `None`: it has no id.
-    pub(super) async fn turn(&self, request: &Request) -> Option<Turn> {
-        let id = request.known_as?;
-        let turn = lock(&self.running).entry(id).or_default().clone();
-        let guard = Some(turn.lock_owned().await);
-        Some(Turn { running: self.running.clone(), id, guard })
+    ///
+    /// # Errors
+    /// Where it still runs when the deadline comes.
+    pub(super) async fn turn(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Option<Lock<RequestId>>, Error> {
+        let Some(id) = request.known_as else { return Ok(None) };
+        self.running.lock(id, deadline).await.ok_or(Error::LeadershipLost).map(Some)
     }
 
     fn take_finished(&self, id: Option<RequestId>) -> Vec<Numbers> {
@@ -83,17 +79,6 @@ impl Once {
 
     pub(super) fn forget(&self) {
         lock(&self.finished).clear();
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        drop(self.guard.take());
-        let mut running = lock(&self.running);
-        // Whoever else waits or runs holds a clone.
-        if running.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            running.remove(&self.id);
-        }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::txn::Txn;
 #[derive(Default)]
 pub struct Leases {
     pub counts: Counts,
-    pub(super) locks: Locks,
+    /// Two acts outside on one lease.
+    pub(super) locks: Locks<String>,
 }
 
 /// What came of an attempt to end a lease.
@@ -36,7 +37,10 @@ impl Pipeline {
     /// # Errors
     /// Where this node does not lead, or the store cannot be read. It stays to be ended.
     pub async fn end_lease(&self, mount: &str, id: &str) -> Result<Ended, Error> {
-        let _one_at_a_time = self.leases.locks.lock(id).await;
+        let deadline_of_wait = tokio::time::Instant::now() + super::REQUEST_TIME_MAX;
+        let Some(_lock) = self.leases.locks.lock(id.to_owned(), deadline_of_wait).await else {
+            return Ok(Ended::NotYet(Error::Unavailable(BUSY.into())));
+        };
         let request = Request { path: id.to_owned(), ..Request::default() };
         for _ in 0..super::INTERNAL_TRIES_MAX {
             let mut txn = self.begin().await?;
@@ -214,6 +218,8 @@ pub(super) fn text_of(error: &Error) -> String {
 
 /// Of one act outside.
 pub const ACT_TIME_MAX: Duration = Duration::from_secs(30);
+
+pub(super) const BUSY: &str = "another act on the same lease is under way: try again";
 
 /// Of one request that waits for many.
 const PARALLEL_OF_REQUEST: usize = 16;

@@ -353,10 +353,10 @@ fn headers_are_logged_as_configured() {
         Value::Object(data(server.read(&format!("{path}/X-Plain")).unwrap())),
         json!({"X-Plain": {"hmac": false}})
     );
-    let request = strongroom::request::Request {
+    let request = Request {
         id: "with headers".into(),
         path: "sys/mounts".into(),
-        token: Some(std::sync::Arc::new(strongroom::secret::Secret::new(server.root.clone()))),
+        token: Some(Arc::new(Secret::new(server.root.clone()))),
         headers: [("x-plain", "a"), ("x-hashed", "CANARY"), ("x-other", "CANARY")]
             .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
             .into(),
