@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::revocation::{ACT_TIME_MAX, deadline, is_of_node};
+use super::revocation::{ACT_TIME_MAX, deadline};
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::framework::Begun;
 use crate::lease::{IntentStore, StoredIntent};
@@ -212,7 +212,7 @@ impl Pipeline {
                 if matches!(error, Error::Conflict) {
                     continue;
                 }
-                if is_of_node(error) {
+                if error.is_of_node() {
                     return outcome.map(|()| false);
                 }
                 tracing::warn!(%error, act = stored.act, "an act outside is settled later");

@@ -69,7 +69,7 @@ impl Pipeline {
             match outcome {
                 Ok(()) => LeaseStore::new(&mut txn.scope(CORE)).ended(mount, id)?,
                 Err(Error::Conflict) => continue,
-                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) if error.is_of_node() => return Err(error),
                 Err(error) => {
                     txn.roll_back();
                     let mut core = txn.scope(CORE);
@@ -201,11 +201,6 @@ pub(super) async fn deadline<T>(act: impl Future<Output = Result<T, Error>>) -> 
             ACT_TIME_MAX.as_secs()
         ))),
     }
-}
-
-/// Whether an error says nothing of what was tried.
-pub(super) fn is_of_node(error: &Error) -> bool {
-    matches!(error, Error::DiskFull | Error::LeadershipLost | Error::NotActive | Error::Sealed)
 }
 
 /// What is kept and told to operators: of an error of the program, its cause.

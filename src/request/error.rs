@@ -110,6 +110,11 @@ impl Error {
         )
     }
 
+    /// Whether it is the node's alone, and says nothing of what was tried: all waits.
+    pub fn is_of_node(&self) -> bool {
+        matches!(self, Self::DiskFull | Self::LeadershipLost | Self::NotActive | Self::Sealed)
+    }
+
     pub fn bad_request(text: impl Into<String>) -> Self {
         Self::BadRequest(text.into())
     }
