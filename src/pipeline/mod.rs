@@ -34,7 +34,7 @@ use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
-use errors::log_error;
+use errors::{guarded, log_error};
 use lockout::Lockouts;
 use locks::Locks;
 use measured::Measured;
@@ -203,7 +203,7 @@ impl Pipeline {
         let mut known = Known { operation: request.operation, term, ..Known::default() };
         let mut place = None;
         let outcome = loop {
-            match self.attempt(request, asked, &mut known).await {
+            match guarded(self.attempt(request, asked, &mut known)).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
                     self.measured.conflict();
@@ -243,7 +243,7 @@ impl Pipeline {
     pub async fn local(&self, request: &Request, target: &Target) -> Result<Reply, Error> {
         let mut txn = Txn::without_storage(self.clock.now());
         let known = Known { operation: request.operation, ..Known::default() };
-        self.run(&mut txn, request, &known, Some(target)).await
+        guarded(self.run(&mut txn, request, &known, Some(target))).await
     }
 
     /// A transaction of the node itself, tried again where it lost to another.

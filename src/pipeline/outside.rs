@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::errors::guarded;
 use super::revocation::{ACT_TIME_MAX, deadline};
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::framework::Begun;
@@ -57,7 +58,7 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Option<Error> {
         txn.keep();
-        match self.prepare(txn, request, known, target?).await {
+        match guarded(self.prepare(txn, request, known, target?)).await {
             Ok(intention) => {
                 known.intention = intention;
                 None
@@ -113,11 +114,11 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> (Result<Reply, Error>, Acted) {
         let Some(intention) = &known.intention else {
-            return (self.run(txn, request, known, target).await, Acted::Done);
+            return (guarded(self.run(txn, request, known, target)).await, Acted::Done);
         };
         let run = async {
             self.note_mount(txn, request, intention)?;
-            self.run(txn, request, known, target).await
+            guarded(self.run(txn, request, known, target)).await
         };
         match tokio::time::timeout(ACT_TIME_MAX, run).await {
             Ok(Ok(reply)) => (Ok(reply), Acted::Done),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::errors::guarded;
 use super::locks::Locks;
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::auth::token::TokenStore;
@@ -194,7 +195,7 @@ impl Pipeline {
 
 /// Gives an act outside as long as it may take.
 pub(super) async fn deadline<T>(act: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(ACT_TIME_MAX, act).await {
+    match tokio::time::timeout(ACT_TIME_MAX, guarded(act)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Failed(format!(
             "what the engine talks to did not answer within {} seconds",

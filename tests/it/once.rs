@@ -329,12 +329,34 @@ fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
+#[test]
+fn a_handler_that_panics_is_an_error_and_the_node_goes_on() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    server.audited();
+    for (number, path) in [(1, "outside/panic"), (2, "outside/panic-outside")] {
+        let entries = server.entries();
+        let act = write(&server, number, path, &json!({}));
+        let outcome = send(&server, &act);
+        assert!(matches!(outcome, Err(Error::Internal(_))), "{path}: {outcome:?}");
+        let audited = server.audited();
+        assert_eq!(audited.len(), 2, "{path}: {audited:?}");
+        assert!(audited[1].ends_with("internal error"), "{path}: {audited:?}");
+        // Of what acts outside: that it was begun, and its answer.
+        assert_eq!(server.entries() - entries, 2 * (number - 1), "{path}");
+    }
+    send(&server, &write(&server, 3, "outside/act", &json!({}))).unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
 /// Counts how often it was run, and writes down what it was given.
 fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
     let routes = [
         Route::new("act", "Acts outside.").acts_outside().write(act),
         Route::new("tell", "And writes nothing.").acts_outside().write(tell),
         Route::new("fail", "And fails.").acts_outside().write(fail),
+        Route::new("panic", "Has a fault.").write(panic),
+        Route::new("panic-outside", "Has a fault.").acts_outside().write(panic),
     ];
     Engine::new("out", "", routes).unwrap().mount(runs).into()
 }
@@ -353,4 +375,10 @@ async fn act(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, 
     let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
     call.storage.put("last", &run)?;
     Reply::of(&json!({ "run": run }))
+}
+
+async fn panic(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
+    call.storage.put("last", &run)?;
+    panic!("as a handler with a fault does");
 }

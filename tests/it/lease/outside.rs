@@ -48,11 +48,11 @@ fn an_act_is_written_down_before_and_taken_away_with_its_lease() {
 
 #[test]
 fn an_act_that_failed_in_part_is_undone_at_once() {
-    for mode in [Mode::Fails, Mode::FailsAfterwards] {
+    for mode in [Mode::Fails, Mode::FailsAfterwards, Mode::Panics] {
         let (server, backend) = server();
         backend.set(mode);
         let outcome = server.read("db/creds/app");
-        assert!(matches!(outcome, Err(Error::Failed(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(Error::Failed(_) | Error::Internal(_))), "{outcome:?}");
         assert_eq!((states(&server, "test_db"), intents(&server)), ([0; 4], 1));
         backend.set(Mode::Works);
         work(&server);
