@@ -22,7 +22,7 @@ pub struct Engine<S = ()> {
 
 impl<S: Send + Sync + 'static> Engine<S> {
     /// # Errors
-    /// Where two routes match the same paths.
+    /// Where two routes match the same paths, or one acts in two places.
     pub fn new(
         name: &'static str,
         about: &'static str,
@@ -35,8 +35,12 @@ impl<S: Send + Sync + 'static> Engine<S> {
             if let [(a, first), (b, second)] = pair
                 && a == b
             {
-                return Err(Overlap(first.template, second.template));
+                return Err(Overlap::Paths(first.template, second.template));
             }
+        }
+        let in_two_places = |route: &Route<S>| route.acts_outside && route.needs != Needs::Active;
+        if let Some((_, route)) = routes.iter().find(|(_, route)| in_two_places(route)) {
+            return Err(Overlap::Places(route.template));
         }
         Ok(Self { name, about, routes, hooks: Hooks::default() })
     }

@@ -112,7 +112,8 @@ impl<S: Send + Sync + 'static> Route<S> {
         self
     }
 
-    /// Acts on the node that was asked, once the active one allows it.
+    /// Acts on the node that was asked, once the active one allows it: not an act outside, which
+    /// is the cluster's.
     #[must_use]
     pub fn on_this_node(mut self) -> Self {
         self.needs = Needs::Verdict;
