@@ -2,7 +2,7 @@ use super::facts::RouteFacts;
 use super::handler::Call;
 use super::help;
 use super::lease::{Hooks, LeaseHooks};
-use super::route::{Access, Needs, Route};
+use super::route::{Access, Needs, Prepare, Route};
 use super::template::{Overlap, Template};
 use super::ttl::TtlLimits;
 use crate::log::BoxFuture;
@@ -72,6 +72,8 @@ pub struct Found {
     pub tells_create: bool,
     /// Acts outside, and says beforehand what it is going to do.
     pub intends: bool,
+    /// Acts outside, and is asked beforehand: whether it may, or what it is going to do.
+    pub prepares: bool,
 }
 
 /// What a handler is given, but for its input.
@@ -143,7 +145,8 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             acts_outside: route.acts_outside,
             login: route.login,
             tells_create: route.exists.is_some(),
-            intends: route.intends.is_some(),
+            intends: matches!(route.prepare, Some(Prepare::Intent(..))),
+            prepares: route.prepare.is_some(),
         })
     }
 

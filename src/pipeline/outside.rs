@@ -77,10 +77,10 @@ impl Pipeline {
         known: &Known,
         target: &Target,
     ) -> Result<Option<Intention>, Error> {
-        if !target.found.is_some_and(|found| found.intends) {
+        let Some(found) = target.found.filter(|found| found.prepares) else {
             return Ok(None);
-        }
-        if known.spends_last {
+        };
+        if found.intends && known.spends_last {
             return Err(super::lease::last_use());
         }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());

@@ -438,6 +438,10 @@ impl sys::NodeControl for NoNode {
         Err(Error::internal("no node"))
     }
 
+    fn check_answer(&self, _: &sys::Answer) -> Result<(), Error> {
+        Err(Error::bad_request("the answer does not fit the challenge"))
+    }
+
     fn admit<'a>(
         &'a self,
         _: &'a sys::Answer,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use strongroom::clock::Timestamp;
 use strongroom::framework::{Call, Engine, Mount, NoParams, Route};
@@ -330,6 +332,26 @@ fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
 }
 
 #[test]
+fn what_is_refused_before_it_acts_outside_is_no_entry() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let entries = server.entries();
+    let careful =
+        |number, good: bool| write(&server, number, "outside/careful", &json!({ "good": good }));
+    assert_eq!(line(send(&server, &careful(1, false))), "400 no good");
+    // A stranger's, who has opened no challenge.
+    for params in [json!({}), json!({"raft_id": "7", "answer": "AAAA"})] {
+        let path = "sys/storage/raft/bootstrap/answer";
+        let answer = request(numbered(2), Operation::Update, path, &params, "");
+        let refused = line(send(&server, &answer));
+        assert_eq!(refused, "400 the answer does not fit the challenge");
+    }
+    assert_eq!((server.entries(), runs.load(Ordering::SeqCst)), (entries, 0));
+    send(&server, &careful(3, true)).unwrap();
+    assert_eq!((server.entries(), runs.load(Ordering::SeqCst)), (entries + 2, 1));
+}
+
+#[test]
 fn a_handler_that_panics_is_an_error_and_the_node_goes_on() {
     let runs = Arc::new(AtomicU64::new(0));
     let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
@@ -355,6 +377,7 @@ fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
         Route::new("act", "Acts outside.").acts_outside().write(act),
         Route::new("tell", "And writes nothing.").acts_outside().write(tell),
         Route::new("fail", "And fails.").acts_outside().write(fail),
+        Route::new("careful", "Asked beforehand.").acts_outside_after(check).write(careful),
         Route::new("panic", "Has a fault.").write(panic),
         Route::new("panic-outside", "Has a fault.").acts_outside().write(panic),
     ];
@@ -375,6 +398,20 @@ async fn act(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, 
     let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
     call.storage.put("last", &run)?;
     Reply::of(&json!({ "run": run }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Careful {
+    good: bool,
+}
+
+async fn check(_: &mut Call<'_, Arc<AtomicU64>>, input: Careful) -> Result<(), Error> {
+    if input.good { Ok(()) } else { Err(Error::bad_request("no good")) }
+}
+
+async fn careful(call: &mut Call<'_, Arc<AtomicU64>>, _: Careful) -> Result<Reply, Error> {
+    call.state.fetch_add(1, Ordering::SeqCst);
+    Ok(Reply::default())
 }
 
 async fn panic(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
