@@ -29,7 +29,7 @@ use crate::identity::WhoCache;
 use crate::log::ReplicatedLog;
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
-use crate::record::{Applied, Contested, View};
+use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
@@ -402,11 +402,21 @@ impl Pipeline {
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);
         }
-        let entry = self.barrier.seal(batch, self.repeat(request, step, outcome)?)?;
-        let begun = Instant::now();
-        let applied = self.log.propose(entry).await;
-        self.measured.commit(begun.elapsed());
-        match applied.map_err(log_error)? {
+        let repeat = self.repeat(request, step, outcome)?;
+        let finished = repeat.finished.clone();
+        let proposed = async {
+            let entry = self.barrier.seal(batch, repeat)?;
+            let begun = Instant::now();
+            let applied = self.log.propose(entry).await;
+            self.measured.commit(begun.elapsed());
+            applied.map_err(log_error)
+        };
+        let proposed = proposed.await;
+        if let (Err(_), Some(RequestId::Numbered { origin, .. })) = (&proposed, request.known_as) {
+            // The next entry tells of them.
+            self.note_finished(origin, &finished);
+        }
+        match proposed? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),

@@ -332,6 +332,20 @@ fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
 }
 
 #[test]
+fn what_an_origin_has_told_outlives_an_entry_that_was_not_taken() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    send(&server, &put).unwrap();
+    server.pipeline.note_finished(OriginId([7; 16]), &[(1, 1)]);
+    server.log.refuse_next_proposal();
+    let refused = send(&server, &write(&server, 2, "kv/data/b", &json!({"data": {}})));
+    assert!(matches!(refused, Err(Error::NotActive)), "{refused:?}");
+    assert_eq!(data(send(&server, &put).unwrap())["version"], 1, "no entry has told of it");
+    send(&server, &write(&server, 3, "kv/data/b", &json!({"data": {}}))).unwrap();
+    assert!(matches!(send(&server, &put), Err(Error::Unresolved)));
+}
+
+#[test]
 fn what_is_refused_before_it_acts_outside_is_no_entry() {
     let runs = Arc::new(AtomicU64::new(0));
     let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
