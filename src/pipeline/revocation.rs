@@ -12,7 +12,7 @@ use crate::framework::Leased;
 use crate::lease::{Counts, LeaseStore, MountPlaces, State, id_of_file};
 use crate::mount::ROOT_NAMESPACE;
 use crate::request::{Error, Reply, Request, Then};
-use crate::txn::Txn;
+use crate::txn::{Page, Txn};
 
 /// What the active node remembers of leases.
 #[derive(Default)]
@@ -111,10 +111,10 @@ impl Pipeline {
     /// What a handler has left to do once its transaction stands.
     pub(super) async fn finish(
         &self,
-        reply: Reply,
+        mut reply: Reply,
         deadline: tokio::time::Instant,
     ) -> Result<Reply, Error> {
-        let finished = match &reply.then {
+        let finished = match &reply.then.take() {
             Some(Then::AwaitLease { mount, id }) => {
                 tokio::time::timeout_at(deadline, self.await_lease(mount, id)).await
             }
@@ -147,22 +147,61 @@ impl Pipeline {
         let step = |txn: &mut Txn| TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(job);
         while self.internal(step).await? {}
         let mounts = self.internal(|txn| MountPlaces::new(&mut txn.scope(CORE)).under(prefix));
-        let (mut ended, mut failed) = (0_u64, Vec::new());
+        let (mut ended, mut failed, mut first) = (0_u64, 0_u64, None);
         for mount in mounts.await? {
+            let mut failed_here = 0;
             let mut after = None;
             loop {
-                let page = self.internal(|txn| {
-                    let mut core = txn.scope(CORE);
-                    let mut leases = LeaseStore::new(&mut core);
-                    leases.page(State::Ending, &mount, after.as_deref(), PAGE_LEASES)
-                });
-                let page = page.await?;
+                let page = self.lease_page(State::Ending, &mount, after.as_deref()).await?;
                 let ids = page.names.iter().map(|file| id_of_file(file));
                 let ids = ids.filter(|id| id.starts_with(prefix)).collect();
                 for outcome in self.end_leases(&mount, ids, PARALLEL_OF_REQUEST).await {
                     match outcome? {
                         Ended::Yes => ended += 1,
-                        Ended::NotYet(error) => failed.push(text_of(&error)),
+                        Ended::NotYet(error) => {
+                            failed_here += 1;
+                            first.get_or_insert_with(|| text_of(&error));
+                        }
+                    }
+                }
+                if page.is_last {
+                    break;
+                }
+                after = page.names.into_iter().next_back();
+            }
+            // Who repeats the request finds what failed before, and nothing left to end.
+            let (waiting, error) = self.waiting_below(&mount, prefix).await?;
+            failed += waiting.max(failed_here);
+            first = first.or(error);
+        }
+        match first {
+            None => Ok(()),
+            Some(first) => Err(Error::Failed(format!(
+                "failed to revoke {failed} of {} leases, which are tried again; the first: {first}",
+                ended + failed
+            ))),
+        }
+    }
+
+    /// Leases that could not be ended yet: how many, and why one could not.
+    async fn waiting_below(
+        &self,
+        mount: &str,
+        prefix: &str,
+    ) -> Result<(u64, Option<String>), Error> {
+        let (mut count, mut error) = (0, None);
+        for state in [State::Waiting, State::Irrevocable] {
+            let mut after = None;
+            loop {
+                let page = self.lease_page(state, mount, after.as_deref()).await?;
+                let ids = page.names.iter().map(|file| id_of_file(file));
+                for id in ids.filter(|id| id.starts_with(prefix)) {
+                    count += 1;
+                    if error.is_none() {
+                        let read = self.internal(|txn| {
+                            LeaseStore::new(&mut txn.scope(CORE)).get_in(state, mount, &id)
+                        });
+                        error = read.await?.map(|lease| lease.error);
                     }
                 }
                 if page.is_last {
@@ -171,14 +210,20 @@ impl Pipeline {
                 after = page.names.into_iter().next_back();
             }
         }
-        match failed.first() {
-            None => Ok(()),
-            Some(first) => Err(Error::Failed(format!(
-                "failed to revoke {} of {} leases, which are tried again; the first: {first}",
-                failed.len(),
-                ended + failed.len() as u64
-            ))),
-        }
+        Ok((count, error))
+    }
+
+    async fn lease_page(
+        &self,
+        state: State,
+        mount: &str,
+        after: Option<&str>,
+    ) -> Result<Page, Error> {
+        self.internal(|txn| {
+            let mut core = txn.scope(CORE);
+            LeaseStore::new(&mut core).page(state, mount, after, PAGE_LEASES)
+        })
+        .await
     }
 
     /// Ends several leases of a mount, some at a time.
