@@ -16,6 +16,7 @@ use super::locks::{Lock, Locks};
 use super::{Attempt, Commit, Known, Pipeline, log_error};
 use crate::audit::Side;
 use crate::barrier::Repeat;
+use crate::clock::Timestamp;
 use crate::crypto::Sha256Writer;
 use crate::record::{NumberSet, Numbers, OriginId, Remembered, RequestId, View};
 use crate::request::wire::{decode_outcome, encode_outcome};
@@ -175,7 +176,7 @@ impl Pipeline {
         let remembered = |step| view.recall(id, step as u32, now).map_err(Error::internal);
         let response = match remembered(Step::Result)? {
             Remembered::Done(response) => response,
-            Remembered::Forgotten => return Ok(Some(Err(forgotten(id)))),
+            Remembered::Forgotten => return Ok(Some(Err(forgotten(id, now)))),
             Remembered::New | Remembered::NoRoom => {
                 let begun = matches!(remembered(Step::Intent)?, Remembered::Done(_));
                 return Ok(begun.then_some(Err(Error::Unresolved)));
@@ -268,10 +269,11 @@ fn context(request: &Request, id: &RequestId) -> [u8; 32] {
     hash.finish()
 }
 
-fn forgotten(id: &RequestId) -> Error {
+/// Of what comes too late nobody knows any more whether it was done.
+fn forgotten(id: &RequestId, now: Timestamp) -> Error {
     match id {
-        RequestId::Numbered { .. } => Error::Unresolved,
-        RequestId::Proxied { .. } => Error::Unavailable(PROXY_WINDOW.into()),
+        RequestId::Proxied { made, .. } if *made > now => Error::Unavailable(PROXY_WINDOW.into()),
+        RequestId::Proxied { .. } | RequestId::Numbered { .. } => Error::Unresolved,
     }
 }
 
@@ -301,5 +303,5 @@ const CONTEXT_TAG: &[u8] = b"strongroom request 2\0";
 
 const OTHER_REQUEST: &str = "this request id was used for another request, or with another token";
 
-const PROXY_WINDOW: &str = "the proxy's request id is not of the last 30 seconds: a request comes \
-                            too late, or the proxy's clock is wrong; nothing was done";
+const PROXY_WINDOW: &str = "the proxy's request id is from more than 30 seconds in the future: the \
+                            proxy's clock, or this cluster's, is wrong; nothing was done";

@@ -260,7 +260,12 @@ fn answered_requests_are_forgotten_and_come_too_late() {
     assert!(matches!(send(&server, &put), Err(Error::Unresolved)));
     let old = RequestId::Proxied { made: Timestamp(START.0 - 31_000), id: [1; 16] };
     let old = request(old, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
-    assert!(matches!(send(&server, &old), Err(Error::Unavailable(_))));
+    assert!(matches!(send(&server, &old), Err(Error::Unresolved)), "it may have been done");
+    let early = RequestId::Proxied { made: Timestamp(START.0 + 31_000), id: [2; 16] };
+    let early = request(early, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
+    let refused = send(&server, &early);
+    let tells_why = |text: &String| text.ends_with("is wrong; nothing was done");
+    assert!(matches!(&refused, Err(Error::Unavailable(text)) if tells_why(text)), "{refused:?}");
     assert_eq!(server.entries(), entries);
 }
 
