@@ -120,9 +120,9 @@ impl Pipeline {
         Ok(Begun::Fresh(Box::new(txn)))
     }
 
-    /// A transaction more of the same request.
+    /// A transaction more of the same request, which has committed something already.
     pub(super) async fn begin_again(&self, known: &Known) -> Result<Txn, Error> {
-        let point = self.log.begin().await.map_err(log_error)?;
+        let point = self.log.begin().await.map_err(log_error).map_err(Error::once_begun)?;
         if known.term.is_some_and(|term| term != point.leadership.term) {
             return Err(Error::LeadershipLost);
         }
@@ -187,7 +187,11 @@ impl Pipeline {
         let Ok(opened) = keyring.open_response(&context(request, id), &response) else {
             return Ok(Some(Err(Error::bad_request(OTHER_REQUEST))));
         };
-        decode_outcome(opened.expose()).map(Some).map_err(Error::internal)
+        Ok(Some(match decode_outcome(opened.expose()).map_err(Error::internal)? {
+            // Of what acts outside, and found no leader to go on with: it is kept as it is.
+            Err(Error::LeadershipLost) => Err(Error::Unresolved),
+            outcome => outcome,
+        }))
     }
 
     /// The answer of what was done outside and has written nothing more, or nothing that stands:

@@ -124,7 +124,7 @@ impl Pipeline {
             Some(Then::RenewLease { .. } | Then::RenewToken { .. }) | None => return Ok(reply),
         };
         match finished {
-            Ok(outcome) => outcome.map(|()| reply),
+            Ok(outcome) => outcome.map(|()| reply).map_err(Error::once_begun),
             Err(_) => {
                 let reply = Reply { status: Some(202), ..reply };
                 Ok(reply.warn("the revocation takes longer than a request may: it goes on"))

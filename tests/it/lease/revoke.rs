@@ -319,3 +319,16 @@ fn a_revocation_whose_answer_was_lost_is_awaited_by_whoever_repeats_it() {
         assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
     }
 }
+
+#[test]
+fn a_revocation_that_was_decided_is_never_said_not_to_have_been() {
+    let (server, _, _) = server();
+    let id = issue(&server, "db/creds/app").id;
+    let log = server.log.clone();
+    server.log.before_next_proposal(move |_| {
+        // The lease's end.
+        log.before_next_proposal(strongroom::log::MemoryLog::change_leadership);
+    });
+    let outcome = revoke(&server, &id);
+    assert!(matches!(outcome, Err(Error::LeadershipLost)), "{outcome:?}");
+}
