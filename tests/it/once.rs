@@ -371,6 +371,16 @@ fn what_is_refused_before_it_acts_outside_is_no_entry() {
 }
 
 #[test]
+fn what_found_no_leader_to_act_with_is_never_said_to_be_undone() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let act = write(&server, 1, "outside/lose", &json!({}));
+    assert!(matches!(send(&server, &act), Err(Error::LeadershipLost)));
+    assert!(matches!(send(&server, &act), Err(Error::Unresolved)), "there is no more to learn");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_handler_that_panics_is_an_error_and_the_node_goes_on() {
     let runs = Arc::new(AtomicU64::new(0));
     let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
@@ -397,6 +407,7 @@ fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
         Route::new("tell", "And writes nothing.").acts_outside().write(tell),
         Route::new("fail", "And fails.").acts_outside().write(fail),
         Route::new("careful", "Asked beforehand.").acts_outside_after(check).write(careful),
+        Route::new("lose", "Does not lead any more.").acts_outside().write(lose),
         Route::new("panic", "Has a fault.").write(panic),
         Route::new("panic-outside", "Has a fault.").acts_outside().write(panic),
     ];
@@ -431,6 +442,11 @@ async fn check(_: &mut Call<'_, Arc<AtomicU64>>, input: Careful) -> Result<(), E
 async fn careful(call: &mut Call<'_, Arc<AtomicU64>>, _: Careful) -> Result<Reply, Error> {
     call.state.fetch_add(1, Ordering::SeqCst);
     Ok(Reply::default())
+}
+
+async fn lose(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    call.state.fetch_add(1, Ordering::SeqCst);
+    Err(Error::NotActive)
 }
 
 async fn panic(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
