@@ -210,7 +210,7 @@ impl Pipeline {
                 self.commit(txn, request, known, (Step::Result, Some(&outcome))).await
             };
             if let Ok(Err(error)) = tokio::time::timeout(KEPT_WITHIN, kept).await {
-                tracing::debug!("the answer of {} is not kept: {error}", request.path);
+                tracing::debug!(%error, request = request.id, "an answer is not kept");
             }
         }
         Attempt::Done(Box::new(outcome))
