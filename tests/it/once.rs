@@ -337,6 +337,27 @@ fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
 }
 
 #[test]
+fn what_acts_outside_waits_for_room_before_it_acts() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    server.mount("kv/", "kv", &[("version", "2")]);
+    for number in 1..=4096 {
+        send(&server, &write(&server, number, "kv/data/a", &json!({"data": {}}))).unwrap();
+    }
+    let act = write(&server, 4097, "outside/act", &json!({}));
+    let pipeline = &server.pipeline;
+    server.block_on(async {
+        let mut waiting = Box::pin(pipeline.handle(&act));
+        let soon = tokio::time::Duration::from_millis(100);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "it waits");
+        assert_eq!(runs.load(Ordering::SeqCst), 0);
+        pipeline.note_finished(OriginId([7; 16]), &[(1, 9)]);
+        waiting.await.unwrap();
+    });
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn what_an_origin_has_told_outlives_an_entry_that_was_not_taken() {
     let server = with_kv();
     let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
