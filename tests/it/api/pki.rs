@@ -254,6 +254,31 @@ fn a_list_that_is_about_to_end_is_signed_anew_where_that_is_wanted() {
 }
 
 #[test]
+fn a_common_name_that_nothing_validates_is_no_alternative_name_that_is_not_allowed() {
+    let server = ready();
+    let role = json!({
+        "allowed_domains": "example.com",
+        "allow_subdomains": true,
+        "cn_validations": "disabled",
+        "key_type": "ec",
+        "ttl": "1h",
+    });
+    write(&server, "roles/loose", &role);
+    let why = refused(&server, "issue/loose", &json!({ "common_name": "bank.com" }));
+    assert!(why.contains("bank.com not allowed by this role"), "{why}");
+    // A name of no host, and one that is no alternative name, may be anything.
+    for body in [
+        json!({ "common_name": "The Bank" }),
+        json!({ "common_name": "bank.com", "exclude_cn_from_sans": true }),
+    ] {
+        let issued = write(&server, "issue/loose", &body);
+        let leaf = der(&issued["certificate"]);
+        let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+        assert!(leaf.subject_alternative_name().unwrap().is_none(), "{body}");
+    }
+}
+
+#[test]
 fn without_an_issuer_there_is_nothing_to_read() {
     let server = server();
     for path in ["ca", "ca/pem", "ca_chain", "crl", "crl/pem"] {
