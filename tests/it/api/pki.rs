@@ -279,6 +279,45 @@ fn a_common_name_that_nothing_validates_is_no_alternative_name_that_is_not_allow
 }
 
 #[test]
+fn a_time_that_is_asked_for_is_within_what_the_role_allows() {
+    let server = ready();
+    let now = 1_700_000_000;
+    let role = |not_after: &str, max_ttl: &str| {
+        let role = json!({
+            "allow_any_name": true,
+            "key_type": "ec",
+            "max_ttl": max_ttl,
+            "not_after": not_after,
+        });
+        write(&server, "roles/timed", &role);
+    };
+    let issue = |body: Value| {
+        let reply = server.write("pki/issue/timed", &body).unwrap();
+        let warned = reply.warnings.iter().any(|warning| warning.contains("maxTTL"));
+        (data(reply)["expiration"].as_u64().unwrap() - now, warned)
+    };
+    // 2023-11-15T22:13:20Z is a day later than now.
+    let (day, days) = ("2023-11-15T22:13:20Z", "2023-11-20T22:13:20Z");
+    role("", "48h");
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": day })), (86_400, false));
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": days })), (2 * 86_400, true));
+    role(day, "12h");
+    assert_eq!(issue(json!({ "common_name": "a.b" })), (86_400, false));
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": days })), (86_400, false));
+    for body in [
+        json!({ "common_name": "a.b", "ttl": "1h" }),
+        json!({ "common_name": "a.b", "ttl": "1h", "not_after": day }),
+    ] {
+        let why = refused(&server, "issue/timed", &body);
+        assert!(why.contains("Either ttl or not_after"), "{body}: {why}");
+    }
+    // A root's owner sets its end.
+    let root = json!({ "common_name": "r", "key_type": "ec", "not_after": "2099-01-01T00:00:00Z" });
+    let root = write(&server, "root/generate/internal", &root);
+    assert_eq!(root["expiration"], 4_070_908_800_u64);
+}
+
+#[test]
 fn without_an_issuer_there_is_nothing_to_read() {
     let server = server();
     for path in ["ca", "ca/pem", "ca_chain", "crl", "crl/pem"] {
@@ -290,6 +329,8 @@ fn without_an_issuer_there_is_nothing_to_read() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_said_and_changes_nothing() {
     let server = ready();
+    let role = json!({ "allow_any_name": true, "key_type": "ec", "max_ttl": "9000h" });
+    write(&server, "roles/long", &role);
     let entries = server.entries();
     let name = "a.example.com";
     for (path, body, told) in [
@@ -324,7 +365,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
             "end before it begins",
         ),
         (
-            "issue/web",
+            "issue/long",
             json!({ "common_name": name, "not_after": "2090-01-01T00:00:00Z" }),
             "beyond the expiration of the CA certificate at 2023-12-14T02:13:20Z",
         ),
