@@ -6,4 +6,5 @@ mod kv_model;
 mod kv_v1;
 mod kv_v2;
 mod pki;
+mod pki_lists;
 mod transit;

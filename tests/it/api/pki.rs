@@ -6,14 +6,14 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::harness::Server;
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     let server = Server::new();
     server.mount("pki/", "pki", &[]);
     server
 }
 
 /// With a root of EC and a role for `example.com`, whose keys are fast to make.
-fn ready() -> Server {
+pub(super) fn ready() -> Server {
     let server = server();
     let root = json!({ "common_name": "root", "key_type": "ec", "ttl": "700h" });
     write(&server, "root/generate/internal", &root);
@@ -28,7 +28,7 @@ fn ready() -> Server {
     server
 }
 
-fn data(reply: Reply) -> Value {
+pub(super) fn data(reply: Reply) -> Value {
     match reply.body {
         Body::Data(data) => Value::Object(data),
         Body::Empty => Value::Null,
@@ -36,16 +36,16 @@ fn data(reply: Reply) -> Value {
     }
 }
 
-fn write(server: &Server, path: &str, body: &Value) -> Value {
+pub(super) fn write(server: &Server, path: &str, body: &Value) -> Value {
     data(server.write(&format!("pki/{path}"), body).unwrap_or_else(|e| panic!("{path}: {e:?}")))
 }
 
-fn read(server: &Server, path: &str) -> Value {
+pub(super) fn read(server: &Server, path: &str) -> Value {
     data(server.read(&format!("pki/{path}")).unwrap())
 }
 
 /// As one without a token.
-fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
+pub(super) fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
     let reply = server.send(Operation::Read, &format!("pki/{path}"), &Value::Null, "").unwrap();
     match reply.body {
         Body::Raw(raw) => (reply.status, raw.bytes.to_vec()),
@@ -53,14 +53,14 @@ fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
     }
 }
 
-fn refused(server: &Server, path: &str, body: &Value) -> String {
+pub(super) fn refused(server: &Server, path: &str, body: &Value) -> String {
     match server.write(&format!("pki/{path}"), body) {
         Err(Error::BadRequest(text)) => text,
         other => panic!("{path} {body}: {other:?}"),
     }
 }
 
-fn der(pem: &Value) -> Vec<u8> {
+pub(super) fn der(pem: &Value) -> Vec<u8> {
     pem::parse(pem.as_str().unwrap()).unwrap().into_contents()
 }
 
