@@ -56,6 +56,8 @@ pub(super) fn parse_serial(text: &str) -> Option<Vec<u8>> {
         valid.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
     };
     let serial: Vec<u8> = text.split([':', '-']).map(byte).collect::<Option<_>>()?;
+    // As they are in storage; some clients keep the zero of what would be negative without it.
+    let serial = issuer::without_zeros(&serial);
     (serial.len() <= 20).then_some(serial)
 }
 
