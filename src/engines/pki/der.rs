@@ -367,7 +367,21 @@ pub(super) fn verbatim(oid: Oid, critical: bool, value: &[u8]) -> Extension {
 
 /// `None` where the text is no object identifier.
 pub(super) fn parse_oid(text: &str) -> Option<Oid> {
-    let numbers: Oid = text.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    writable(text.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?)
+}
+
+/// As it stands in what others wrote. `None` where it cannot be written: also of 2.40 and more,
+/// which the parser reads as something else.
+pub(super) fn read_oid(oid: &x509_parser::oid_registry::Oid<'_>) -> Option<Oid> {
+    // Of the first two numbers, in one byte: 2.39 at most.
+    if *oid.as_bytes().first()? >= 120 {
+        return None;
+    }
+    writable(oid.iter()?.collect())
+}
+
+/// What yasna writes; of anything else it would panic.
+fn writable(numbers: Oid) -> Option<Oid> {
     match numbers.as_slice() {
         [0 | 1, second, ..] if *second < 40 => Some(numbers),
         // Room for the 80 that is added to it.

@@ -6,5 +6,6 @@ mod kv_model;
 mod kv_v1;
 mod kv_v2;
 mod pki;
+mod pki_foreign;
 mod pki_lists;
 mod transit;
