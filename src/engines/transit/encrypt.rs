@@ -39,7 +39,7 @@ pub(super) struct Encrypt {
 
 /// Whether the key is there: who may not create it gets no new one.
 pub(super) async fn exists(call: &mut Call<'_>, input: Encrypt) -> Result<bool, Error> {
-    Ok(Key::find(call, &input.name).await?.is_some())
+    Key::exists(call, &input.name)
 }
 
 pub(super) async fn encrypt(call: &mut Call<'_>, input: Encrypt) -> Result<Reply, Error> {
