@@ -136,6 +136,18 @@ impl StoredVersion {
     }
 }
 
+impl StoredVersion {
+    /// Whether it is what [`Self::generate`] or [`Self::import`] could have made.
+    pub(super) fn is_sound(&self) -> bool {
+        let hmac = BASE64.decode(&self.hmac).map(Secret::new);
+        let hmac_fits = hmac.is_ok_and(|hmac| {
+            (HMAC_BYTES_MIN..=HMAC_BYTES_MAX).contains(&hmac.expose().len())
+                && (self.kind != Kind::Hmac || self.hmac == self.secret)
+        });
+        hmac_fits && Version::try_from(self.clone()).is_ok()
+    }
+}
+
 impl TryFrom<StoredVersion> for Version {
     type Error = String;
 
