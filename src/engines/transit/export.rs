@@ -296,7 +296,7 @@ pub(super) async fn import(call: &mut Call<'_>, input: Import) -> Result<Reply, 
         ..super::keys::Wanted::default()
     };
     let mut key = super::keys::configured(&input.name, &wanted, call)?;
-    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref()).await?;
+    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref())?;
     key.allow_imported_rotation = input.allow_rotation;
     key.add(call, &version)?;
     key.imported = true;
@@ -312,13 +312,13 @@ pub(super) async fn import_version(call: &mut Call<'_>, input: Import) -> Result
         ));
     }
     let mut key = Key::clone(&key);
-    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref()).await?;
+    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref())?;
     key.add(call, &version)?;
     key.save(call)?;
     Ok(Reply::default())
 }
 
-async fn unwrap(
+fn unwrap(
     call: &mut Call<'_>,
     kind: Kind,
     ciphertext: Option<String>,
@@ -343,7 +343,10 @@ async fn unwrap(
     let text = ciphertext.ok_or_else(|| Error::bad_request("missing ciphertext to import"))?;
     let bytes =
         BASE64.decode(text.trim()).map_err(|_| Error::bad_request("ciphertext is no base64"))?;
-    let wrapping = wrapping(call).await?;
+    // Nobody can have wrapped a key for one that nobody was shown: none is made for it.
+    let wrapping: StoredVersion = call.storage.get(WRAPPING)?.ok_or_else(|| {
+        Error::bad_request("nothing was wrapped for this mount yet: read wrapping_key first")
+    })?;
     let pkcs8 = Secret::new(BASE64.decode(&wrapping.secret).map_err(Error::internal)?);
     let private = PrivateDecryptingKey::from_pkcs8(pkcs8.expose()).map_err(Error::internal)?;
     let private = OaepPrivateDecryptingKey::new(private).map_err(failed)?;
@@ -381,7 +384,7 @@ pub(super) async fn wrapping_key(
 
 const BACKUP_FORMAT: u32 = 1;
 
-const WRAPPING: &str = "wrapping-key";
 /// Room for the versions to come.
 const LATEST_MAX: u32 = u32::MAX / 2;
 
+const WRAPPING: &str = "wrapping-key";

@@ -9,3 +9,4 @@ mod pki;
 mod pki_foreign;
 mod pki_lists;
 mod transit;
+mod transit_limits;
