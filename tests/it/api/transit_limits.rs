@@ -130,13 +130,10 @@ fn who_may_not_encrypt_does_not_rotate_a_key_by_trying() {
     let token = made.auth.unwrap().client_token;
     let entries = server.entries();
     let body = json!({ "plaintext": "YQ==" });
-    let begun = std::time::Instant::now();
     for _ in 0..20 {
         let outcome = server.send(Operation::Update, "transit/encrypt/a", &body, &token);
         assert!(matches!(outcome, Err(Error::Denied)), "{outcome:?}");
     }
-    // A key of this size takes longer to make than all of this.
-    assert!(begun.elapsed().as_secs() < 5);
     assert_eq!(server.entries(), entries);
 }
 
