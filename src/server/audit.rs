@@ -3,6 +3,7 @@
 use crate::audit::{Rules, StoredDevice, normalise};
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
+use crate::record::Leadership;
 use crate::request::Error;
 use crate::rng::Rng;
 
@@ -21,16 +22,25 @@ pub(super) fn rules(settings: &Settings, rng: &dyn Rng) -> Result<Rules, Error> 
     Ok(Rules { may_prefix: settings.allow_audit_log_prefixing, declared })
 }
 
-/// Once for each time that this node leads. One that cannot be opened is enabled all the same:
-/// what the configuration demands is not given up because a disk is missing.
-pub(super) async fn declare(pipeline: &Pipeline) -> Result<(), Error> {
+/// Once for each time that this node leads; until then requests wait. A device that cannot be
+/// opened is enabled all the same: what the configuration demands is not given up because a disk
+/// is missing.
+pub(super) async fn declare(
+    pipeline: &Pipeline,
+    leadership: Option<Leadership>,
+) -> Result<(), Error> {
     let audit = &pipeline.audit;
-    if !audit.is_to_declare() {
+    if leadership.is_some_and(|leadership| audit.is_declared_in(leadership)) {
         return Ok(());
     }
-    pipeline.internal(|txn| audit.declare(&mut txn.scope(CORE))).await?;
-    pipeline.internal(|txn| audit.follow(&mut txn.scope(CORE))).await?;
-    audit.note_declared();
+    let declared = pipeline.internal(|txn| {
+        let mut core = txn.scope(CORE);
+        audit.declare(&mut core)?;
+        Ok(core.leadership())
+    });
+    let leadership = declared.await?;
+    pipeline.internal(|txn| audit.open_stored(&mut txn.scope(CORE))).await?;
+    audit.note_declared(leadership);
     Ok(())
 }
 

@@ -34,12 +34,12 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             if control.barrier.is_sealed() {
                 pipeline.forget();
             } else {
+                // None waits for another to succeed. First, because requests wait for it.
+                if let Err(error) = declare(&pipeline, known).await {
+                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
+                }
                 if !version_noted {
                     version_noted = note_version(&control, &pipeline).await;
-                }
-                // None waits for another to succeed.
-                if let Err(error) = declare(&pipeline).await {
-                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
                 }
                 if let Err(error) = work_off(&pipeline).await {
                     tracing::warn!(%error, "a job waits for its next try");

@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "duration",
             "log",
             "mount",
+            "record",
             "request",
             "rng",
             "text",

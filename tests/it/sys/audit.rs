@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use strongroom::audit::StoredDevice;
 use strongroom::audit_log::{ChainKey, Head, Verdict, Verifier};
+use strongroom::log::MemoryLog;
 use strongroom::request::{Error, Operation};
+use strongroom::rng::SystemRng;
 use tempfile::TempDir;
 
 use crate::harness::{Server, data};
@@ -422,4 +425,32 @@ fn a_device_that_hangs_stops_nobody_while_another_takes_records() {
     assert_eq!(lines.iter().filter(|line| line["request"]["path"] == "sys/mounts").count(), 200);
     server.delete("sys/audit/pipe").unwrap();
     server.read("sys/mounts").unwrap();
+}
+
+#[test]
+fn nothing_runs_before_the_devices_of_the_configuration_are_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let broker = &server.pipeline.audit;
+    // Whoever leads next may have another configuration: it declares its own first.
+    for leadership in 0..2 {
+        let refused = server.read("sys/mounts");
+        assert!(matches!(refused, Err(Error::NotActive)), "{leadership}: {refused:?}");
+        assert!(server.audited().is_empty(), "it did not begin");
+        let declared = server.block_on(server.pipeline.internal(|txn| {
+            let mut core = txn.scope("root/core/");
+            broker.declare(&mut core)?;
+            Ok(core.leadership())
+        }));
+        broker.note_declared(declared.unwrap());
+        server.audit.step_out(true);
+        server.read("sys/mounts").unwrap();
+        server.audit.step_out(false);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"path\":\"sys/mounts\"").count(), 2 * (leadership + 1));
+        MemoryLog::change_leadership(&server.log);
+    }
 }
