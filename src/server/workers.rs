@@ -135,13 +135,19 @@ async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Err
     pipeline.internal(|txn| write_missing_records(txn, rng)).await?;
     pipeline.internal(|txn| oidc::note_api_address(txn, address)).await?;
     for name in pipeline.internal(oidc::due_keys).await? {
-        pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await?;
+        // One that cannot be rotated does not stop the others.
+        match pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await {
+            Ok(()) => {}
+            Err(error) if is_of_node(&error) => return Err(error),
+            Err(error) => outcome = Err(error),
+        }
     }
-    while pipeline.internal(oidc::sweep_codes).await? {}
-    Ok(())
+    outcome
 }
 
 /// Nodes that were admitted become voters once they have the log.
+    while pipeline.internal(oidc::sweep_codes).await? {}
+    let mut outcome = Ok(());
 async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
     if control.consensus.replicated().is_none() {
         return Ok(());

@@ -173,6 +173,26 @@ fn keys_rotate_by_time_and_old_ones_verify_until_theirs_is_over() {
     assert_eq!(server.entries(), entries);
 }
 
+/// It is tried again once one of them is over, not twice a second until then.
+#[test]
+fn key_with_too_many_that_still_verify_is_not_due() {
+    let server = server();
+    let public = json!({"kid": "k", "algorithm": "ES256", "numbers": {}});
+    let due = |retired: Vec<Value>| {
+        let key = json!({
+            "algorithm": "ES256", "rotation_period": 60, "verification_ttl": 600,
+            "allowed_client_ids": [], "current": {"public": public, "pkcs8": ""}, "next": null,
+            "next_rotation": 0, "retired": retired,
+        });
+        server.change("root/core/", |core| core.put("identity/oidc/key/k", &key).unwrap());
+        server.block_on(server.pipeline.internal(oidc::due_keys)).unwrap()
+    };
+    let retired = |until: u64| json!({"public": public, "until": until});
+    assert_eq!(due(vec![retired(u64::MAX); 255]), ["k"]);
+    assert!(due(vec![retired(u64::MAX); 256]).is_empty());
+    assert_eq!(due(vec![retired(1); 256]), ["k"]);
+}
+
 #[test]
 fn bad_input_is_refused_with_its_reason_and_changes_nothing() {
     let server = server();

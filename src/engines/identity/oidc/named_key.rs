@@ -136,6 +136,14 @@ impl NamedKey {
         Ok(())
     }
 
+    /// Whether it is to be rotated, or forgets what verifies no more. One with too many that still
+    /// verify waits until the first of them is over.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let over = self.retired.iter().any(|old| old.until <= now);
+        let rotates = self.next_rotation <= now && self.retired.len() < RETIRED_MAX;
+        self.current.is_some() && (over || rotates)
+    }
+
     pub(super) fn prune(&mut self, now: Timestamp) {
         self.retired.retain(|retired| now < retired.until);
     }
