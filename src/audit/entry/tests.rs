@@ -201,6 +201,8 @@ fn nothing_secret_stands_in_clear() {
     ];
     for error in &errors {
         for side in [Side::Request(Some(error)), Side::Response(Err(error))] {
+        Error::TooManyWith { text: text.into(), headers: BTreeMap::new() },
+        Error::InvalidCredentials(text.into()),
             let line = case.entry(side).to_string();
             assert!(!line.contains("CANARY"), "{error:?}: {line}");
         }
@@ -255,6 +257,11 @@ fn errors_stand_in_vaults_frame_and_the_text_is_hashed() {
         (Error::NotFound, Value::Null),
     ] {
         let entry = case.entry(Side::Response(Err(&error)));
+        (Error::InvalidCredentials("x".into()), frame("invalid credentials")),
+        (
+            Error::TooManyWith { text: "x".into(), headers: BTreeMap::new() },
+            frame("request path quota exceeded"),
+        ),
         assert_eq!(entry.get("error").cloned().unwrap_or_default(), expected, "{error:?}");
     }
     let entry = case.entry(Side::Response(Err(&Error::BadRequest("told".into()))));
