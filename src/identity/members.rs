@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::IdentityStore;
-use super::records::{Group, GroupKind, Membership, member_key, members_directory, membership_key};
+use super::records::{
+    Entity, Group, GroupKind, Membership, member_key, members_directory, membership_key,
+};
 use crate::request::Error;
 
 impl IdentityStore<'_, '_> {
@@ -83,13 +85,7 @@ impl IdentityStore<'_, '_> {
             }
             let entities = self.scope.list(&format!("{directory}/{bucket}"))?;
             for entity in entities.into_iter().filter(|entity| entity.as_str() > after) {
-                let membership = self.membership(&entity)?;
-                let bond = membership.as_ref().and_then(|one| one.groups.get(group));
-                let holds = match (&record, bond) {
-                    (Some(record), Some(bond)) => is_bound(record, bond),
-                    _ => false,
-                };
-                if !holds {
+                if !self.is_member(&entity, record.as_deref())? {
                     self.leave(&entity, group)?;
                 }
                 looked_at += 1;
@@ -101,6 +97,29 @@ impl IdentityStore<'_, '_> {
         Ok(None)
     }
 
+    fn is_member(&mut self, entity: &str, group: Option<&Group>) -> Result<bool, Error> {
+        let Some(group) = group else { return Ok(false) };
+        let Some(membership) = self.membership(entity)? else { return Ok(false) };
+        let Some(entity) = self.entity(entity)? else { return Ok(false) };
+        let bond = membership.groups.get(&group.id);
+        Ok(bond.is_some_and(|bond| is_bound(&entity, group, bond)))
+    }
+
+    /// Takes an entity out of the external groups that a mount put it in.
+    pub(super) fn leave_groups_of(&mut self, entity: &str, mount: &str) -> Result<(), Error> {
+        let Some(membership) = self.membership(entity)? else { return Ok(()) };
+        let of_mount = format!("{mount}/");
+        let mut left = Membership::clone(&membership);
+        left.groups.retain(|_, bond| !bond.starts_with(&of_mount));
+        if left.groups.len() == membership.groups.len() {
+            return Ok(());
+        }
+        for group in membership.groups.keys().filter(|group| !left.groups.contains_key(*group)) {
+            self.scope.delete(&member_key(group, entity))?;
+        }
+        self.put_membership(entity, &left)
+    }
+
     fn put_membership(&mut self, entity: &str, membership: &Membership) -> Result<(), Error> {
         let key = membership_key(entity);
         if membership.groups.is_empty() {
@@ -110,11 +129,15 @@ impl IdentityStore<'_, '_> {
     }
 }
 
-/// Whether what bound an entity to a group still does.
-pub(super) fn is_bound(group: &Group, bond: &str) -> bool {
+/// Whether what bound an entity to a group still does: it is known to the mount that put it there,
+/// and the mount knows the group.
+pub(super) fn is_bound(entity: &Entity, group: &Group, bond: &str) -> bool {
     match group.kind {
         GroupKind::Internal => bond.is_empty(),
-        GroupKind::External => group.alias.as_ref().is_some_and(|alias| alias.bond() == bond),
+        GroupKind::External => group.alias.as_ref().is_some_and(|alias| {
+            alias.bond() == bond
+                && entity.aliases.iter().any(|own| own.mount_accessor == alias.mount_accessor)
+        }),
     }
 }
 
