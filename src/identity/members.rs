@@ -28,6 +28,20 @@ impl IdentityStore<'_, '_> {
         Ok(members)
     }
 
+    /// How many entities are in a group, as it is stored. Costs one look-up for each directory of
+    /// them, of which there are 256 at most.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_members(&mut self, group: &str) -> Result<u64, Error> {
+        let directory = members_directory(group);
+        let mut count = 0;
+        for bucket in self.scope.list(&directory)? {
+            count += self.scope.directory_records(&format!("{directory}/{bucket}"))?;
+        }
+        Ok(count)
+    }
+
     /// # Errors
     /// [`Error::BadRequest`] with an entity that is not there.
     pub(super) fn set_members(
