@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::IdentityStore;
+use super::limits::STEP_BYTES_MAX;
 use super::records::{
     Entity, Group, GroupKind, Membership, member_key, members_directory, membership_key,
 };
@@ -103,7 +104,7 @@ impl IdentityStore<'_, '_> {
                     self.leave(&entity, group)?;
                 }
                 looked_at += 1;
-                if looked_at == STEP_MEMBERS_MAX {
+                if looked_at == STEP_MEMBERS_MAX || self.scope.written_bytes() >= STEP_BYTES_MAX {
                     return Ok(Some(entity));
                 }
             }
@@ -155,5 +156,5 @@ pub(super) fn is_bound(entity: &Entity, group: &Group, bond: &str) -> bool {
     }
 }
 
-/// Of one transaction: three records each, far below what an entry may hold.
+/// Of one transaction.
 const STEP_MEMBERS_MAX: usize = 500;

@@ -199,6 +199,15 @@ impl Txn {
         sizes.max().unwrap_or_default()
     }
 
+    fn written_bytes(&self) -> usize {
+        let writes = self.kept.iter().chain(&self.writes);
+        let sizes = writes.map(|(key, write)| match write {
+            Write::Delete => key.path().len(),
+            Write::Put(value) => key.path().len() + value.expose().len(),
+        });
+        sizes.sum()
+    }
+
     /// A record in clear, its revision noted.
     ///
     /// # Errors

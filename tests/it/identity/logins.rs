@@ -154,6 +154,27 @@ fn unmounting_a_method_takes_its_aliases_and_leaves_entities() {
 
 #[test]
 fn cluster_without_the_mount_is_given_it() {
+#[test]
+fn long_records_are_parted_from_their_mount_in_shorter_steps() {
+    // As much as an entity may have.
+    let long = (0..64).map(|number| (format!("{number:0128}"), json!("x".repeat(512))));
+    let entries = [json!({}), Value::Object(long.collect())].map(|metadata| {
+        let server = server();
+        for number in 0..40 {
+            let id = log_in(&server, &format!("n{number}"), &json!({})).entity_id;
+            let params = json!({"metadata": metadata});
+            server.write(&format!("identity/entity/id/{id}"), &params).unwrap();
+        }
+        server.delete("sys/auth/fake").unwrap();
+        let before = server.entries();
+        crate::lease::work(&server);
+        assert_eq!(line(server.list("identity/entity-alias/id/")), "204");
+        server.entries() - before
+    });
+    let [short, long] = entries;
+    assert!(long > short, "{short} {long}");
+}
+
     let server = server();
     server.change("root/", |scope| scope.delete("core/mounts/identity").unwrap());
     assert!(server.write("identity/entity", &json!({})).is_err());
