@@ -287,7 +287,7 @@ impl Broker {
             Err(error) => {
                 self.count_failure(record);
                 tracing::error!(
-                    path = record.request.path,
+                    request_id = record.request.id,
                     side = record.side.name(),
                     error = &error as &dyn std::error::Error,
                     "no audit device took the record"

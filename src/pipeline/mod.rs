@@ -440,7 +440,10 @@ impl Pipeline {
     async fn follow_audit(&self, known: &mut Known) {
         match self.audit_devices().await {
             Ok(devices) => known.devices = devices,
-            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+            Err(error) => {
+                let error = error.case();
+                tracing::warn!(error, "the next request opens the audit devices");
+            }
         }
     }
 }

@@ -220,7 +220,8 @@ impl Pipeline {
                 self.commit(txn, request, known, (Step::Result, Some(&outcome))).await
             };
             if let Ok(Err(error)) = tokio::time::timeout(KEPT_WITHIN, kept).await {
-                tracing::debug!("the answer of {} is not kept: {error}", request.path);
+                let error = error.case();
+                tracing::debug!(request_id = request.id, error, "an answer is not kept");
             }
         }
         Attempt::Done(Box::new(outcome))

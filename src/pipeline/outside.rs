@@ -168,7 +168,8 @@ impl Pipeline {
         }
         let given_up = self.internal(|txn| self.conclude(txn, known, Acted::Failed)).await;
         if let Err(error) = given_up {
-            tracing::debug!(%error, "an act outside is settled when its time is over");
+            let error = error.case();
+            tracing::debug!(error, "an act outside is settled when its time is over");
         }
     }
 
@@ -215,7 +216,8 @@ impl Pipeline {
                 if is_of_node(error) {
                     return outcome.map(|()| false);
                 }
-                tracing::warn!(%error, act = stored.act, "an act outside is settled later");
+                let error = error.case();
+                tracing::warn!(error, mount, act = stored.act, "an act outside is settled later");
                 txn.roll_back();
             }
             let mut core = txn.scope(CORE);

@@ -400,5 +400,5 @@ fn decode<T: DeserializeOwned>(bytes: &Secret<Vec<u8>>) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes.expose());
     // What was stored was accepted: the listener bounds how deep a body may be.
     deserializer.disable_recursion_limit();
-    T::deserialize(&mut deserializer).map_err(Error::internal)
+    T::deserialize(&mut deserializer).map_err(|error| Error::damaged(&error))
 }
