@@ -118,7 +118,7 @@ impl IdentityStore<'_, '_> {
 
     /// A new one, with all that is needed, not yet stored.
     pub fn new_entity(rng: &dyn Rng, now: Timestamp) -> Entity {
-        let digits = crate::text::hex(&rng.bytes::<4>());
+        let digits = crate::text::hex(&rng.bytes::<8>());
         Entity {
             id: rng.uuid(),
             name: format!("entity_{digits}"),
