@@ -7,6 +7,7 @@ use futures_util::future::select_ok;
 use super::device::{Device, Surroundings, Unwritable};
 use super::entry::Headers;
 use super::options::Options;
+use super::shared::share_file;
 use super::store::{AuditStore, StoredDevice};
 use super::{AuditDevice, Record, Side};
 use crate::audit_log::Head;
@@ -108,7 +109,8 @@ impl Broker {
     }
 
     /// Makes the stored devices those that the configuration of this node declares, beside those
-    /// that were enabled by request. `core`: the root namespace's.
+    /// that were enabled by request, unless a declared one takes their place or file. `core`: the
+    /// root namespace's.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -116,8 +118,12 @@ impl Broker {
         let mut store = AuditStore::new(core);
         let stored = store.devices()?;
         let declared = &self.rules.declared;
-        for old in stored.iter().filter(|old| old.declared) {
-            if !declared.iter().any(|device| device.path == old.path) {
+        for old in &stored {
+            if declared.iter().any(|device| device.path == old.path) {
+                continue;
+            }
+            // Two cannot write to one file: the configuration's does.
+            if old.declared || declared.iter().any(|device| share_file(device, old)) {
                 store.delete(&old.path)?;
             }
         }

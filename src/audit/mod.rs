@@ -8,12 +8,14 @@ mod filter;
 mod hash;
 mod jsonx;
 mod options;
+mod shared;
 mod sink;
 mod store;
 
 pub use broker::{Broker, Counts, Devices, Rules};
 pub use hash::Hasher;
 pub use options::KINDS;
+pub use shared::share_file;
 pub use store::{AuditStore, StoredDevice, name_of, normalise};
 
 use crate::log::BoxFuture;

@@ -454,3 +454,45 @@ fn nothing_runs_before_the_devices_of_the_configuration_are_enabled() {
         MemoryLog::change_leadership(&server.log);
     }
 }
+
+#[test]
+fn two_devices_do_not_write_to_one_file() {
+    let audited = Audited::new();
+    audited.enable("one", &[]);
+    audited.alone();
+    let path = audited.folder.path().join(".").join("one");
+    let body = json!({"type": "file", "options": {"file_path": path}});
+    let refused = audited.server.write("sys/audit/two", &body);
+    let Err(Error::BadRequest(text)) = refused else { panic!("{refused:?}") };
+    assert_eq!(text, "the audit device one/ writes to this file: give each a file of its own");
+    let lines = audited.lines("one");
+    let of = |path: &str| lines.iter().filter(|line| line["request"]["path"] == path).count();
+    assert_eq!((of("sys/audit/two"), of("sys/audit/test")), (2, 1), "no record of a second device");
+    assert_eq!(audited.verify("one").findings, []);
+}
+
+#[test]
+fn a_declared_device_takes_the_file_of_one_that_was_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let enabled = |name: &str, path: &Path| {
+        let mut device = StoredDevice::new(name.into(), "file".into(), &SystemRng);
+        device.options.insert("file_path".into(), path.to_str().unwrap().into());
+        device
+    };
+    let broker = &server.pipeline.audit;
+    let declared = server.block_on(server.pipeline.internal(|txn| {
+        let mut core = txn.scope("root/core/");
+        let mut store = strongroom::audit::AuditStore::new(&mut core);
+        store.put(&enabled("same/", &path))?;
+        store.put(&enabled("other/", &folder.path().join("other")))?;
+        broker.declare(&mut core)?;
+        Ok(core.leadership())
+    }));
+    broker.note_declared(declared.unwrap());
+    let listed = data(server.read("sys/audit").unwrap());
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["declared/", "other/"]);
+}
