@@ -252,6 +252,7 @@ impl Broker {
             caller: None,
             mount: None,
             policies: None,
+            is_repeated: false,
             side: Side::Request(None),
         };
         match device.submit(&record).await {

@@ -169,6 +169,9 @@ impl Writing<'_> {
         if !headers.is_empty() {
             add("headers", Value::Object(headers));
         }
+        if record.is_repeated {
+            add("repeated", true.into());
+        }
         let serial = asked.client_certificates.first().and_then(|der| serial_number(der));
         if let Some(serial) = serial {
             add("client_certificate_serial_number", serial.into());

@@ -32,6 +32,8 @@ pub struct Record<'a> {
     pub mount: Option<&'a MountEntry>,
     /// What the caller's policies say; `None` where they were not asked.
     pub policies: Option<&'a PolicyResults>,
+    /// It had taken effect before: the answer is the one of then, and nothing was done.
+    pub is_repeated: bool,
     pub side: Side<'a>,
 }
 

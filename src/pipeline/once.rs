@@ -150,6 +150,7 @@ impl Pipeline {
         known: &mut Known,
         outcome: Box<Result<Reply, Error>>,
     ) -> Result<Attempt, Error> {
+        known.is_repeated = true;
         if !known.audited {
             self.record(request, known, Side::Request(None)).await?;
             known.audited = true;

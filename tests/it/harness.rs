@@ -339,13 +339,15 @@ impl AuditDevice for MemoryAudit {
     }
 
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        let again = if record.is_repeated { " again" } else { "" };
         let line = match &record.side {
             Side::Request(refusal) => {
                 let verdict = refusal.map_or("allowed".into(), ToString::to_string);
-                format!("{} {}: {verdict}", record.operation.name(), record.request.path)
+                format!("{} {}: {verdict}{again}", record.operation.name(), record.request.path)
             }
             Side::Response(outcome) => {
-                outcome.as_ref().map_or_else(ToString::to_string, |_| "replied".into())
+                let said = outcome.as_ref().map_or_else(ToString::to_string, |_| "replied".into());
+                format!("{said}{again}")
             }
         };
         Box::pin(async move { self.take(line) })
