@@ -83,6 +83,7 @@ pub(super) fn caller_acl(call: &mut Call<'_, Node>) -> Result<Arc<Acl>, Error> {
 }
 
 /// Whose token is asked about, as far as policies depend on it.
+#[derive(Clone, Copy)]
 pub(super) struct Holder<'h> {
     policies: &'h [String],
     entity_id: &'h str,

@@ -111,6 +111,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "identity",
             "job",
             "mount",
+            "record",
             "request",
             "rng",
             "secret",

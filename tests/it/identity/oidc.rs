@@ -173,6 +173,43 @@ fn keys_rotate_by_time_and_old_ones_verify_until_theirs_is_over() {
     assert_eq!(server.entries(), entries);
 }
 
+/// Whoever has no token cannot make the server read all roles and clients again and again.
+#[test]
+fn key_sets_are_made_once_for_each_change() {
+    let server = server();
+    let key = json!({"algorithm": "ES256", "allowed_client_ids": "*"});
+    server.write("identity/oidc/key/k", &key).unwrap();
+    server.write("identity/oidc/role/r", &json!({"key": "k", "ttl": "1h"})).unwrap();
+    server.write("identity/oidc/client/c", &json!({"key": "k", "id_token_ttl": "1h"})).unwrap();
+    let of_provider = "identity/oidc/provider/default/.well-known/keys";
+    let keys = |path: &str| {
+        let reply = server.send(Operation::Read, path, &Value::Null, "").unwrap();
+        data(reply)["keys"].as_array().unwrap().len()
+    };
+    let both = || (key_ids(&server).len(), keys(of_provider));
+    assert_eq!(both(), (2, 2));
+    // Whoever reads these fails.
+    let damage = |name: &str| {
+        server.change("root/core/", |core| {
+            core.put(&format!("identity/oidc/role/{name}"), &"damaged").unwrap();
+            core.put(&format!("identity/oidc/client/{name}"), &"damaged").unwrap();
+        });
+    };
+    damage("z");
+    assert_eq!(both(), (2, 2));
+    server.delete("identity/oidc/role/z").unwrap();
+    server.delete("identity/oidc/client/z").unwrap_err();
+    server.change("root/core/", |core| core.delete("identity/oidc/client/z").unwrap());
+    // Each change shows at once.
+    server.write("identity/oidc/key/k/rotate", &json!({})).unwrap();
+    assert_eq!(both(), (3, 3));
+    let nobody = json!({"allowed_client_ids": ["nobody"]});
+    server.write("identity/oidc/provider/default", &nobody).unwrap();
+    assert_eq!(both(), (3, 0));
+    server.delete("identity/oidc/role/r").unwrap();
+    assert_eq!(both(), (0, 0));
+}
+
 /// It is tried again once one of them is over, not twice a second until then.
 #[test]
 fn key_with_too_many_that_still_verify_is_not_due() {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT, EVERY, KEYS};
+use super::{DEFAULT, EVERY, KEYS, published};
 use crate::clock::Timestamp;
 use crate::crypto::{PublicNumbers, SigningAlgorithm, SigningKey};
 use crate::request::Error;
@@ -80,7 +80,7 @@ impl NamedKey {
     }
 
     pub(super) fn put(&self, core: &mut Scope<'_>, name: &str) -> Result<(), Error> {
-        core.put(&key(name), self)
+        published::put(core, &key(name), self)
     }
 
     pub(super) fn signing_algorithm(&self) -> Result<SigningAlgorithm, Error> {
