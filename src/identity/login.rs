@@ -77,8 +77,7 @@ impl IdentityStore<'_, '_> {
         Ok(())
     }
 
-    /// Lets an entity be in just those external groups of a mount that the method names: at
-    /// login, and when a token is renewed.
+    /// Lets an entity be in just those external groups of a mount that the method names.
     ///
     /// # Errors
     /// Where the store cannot be read.

@@ -51,3 +51,6 @@ pub(super) async fn declare(
 }
 
 const CORE: &str = "root/core/";
+
+#[cfg(test)]
+mod tests;
