@@ -71,8 +71,8 @@ pub fn tuned(mount: &MountEntry, given: &Map<String, Value>) -> Result<Map<Strin
         )));
     }
     let before = mount.config.user_lockout_config.clone().unwrap_or_default();
-    let mut terms: LockoutTerms =
-        serde_json::from_value(Value::Object(before)).map_err(Error::internal)?;
+    let terms = serde_json::from_value::<LockoutTerms>(Value::Object(before));
+    let mut terms = terms.map_err(|error| Error::damaged(&error))?;
     for (name, value) in given {
         let text = match value {
             Value::String(text) => text.clone(),

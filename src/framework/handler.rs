@@ -39,7 +39,8 @@ impl<S> Call<'_, S> {
     /// Where the route intends nothing, or something of another shape.
     pub fn intent<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let intent = self.intent.ok_or_else(|| Error::internal("the route intends nothing"))?;
-        serde_json::from_value(Value::Object(intent.clone())).map_err(Error::internal)
+        serde_json::from_value(Value::Object(intent.clone()))
+            .map_err(|error| Error::damaged(&error))
     }
 }
 

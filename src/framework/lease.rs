@@ -381,5 +381,5 @@ impl<I: DeserializeOwned> Parse<Begun<I>> for Begun<Params> {
 }
 
 fn typed<T: DeserializeOwned>(stored: Params) -> Result<T, Error> {
-    serde_json::from_value(Value::Object(stored)).map_err(Error::internal)
+    serde_json::from_value(Value::Object(stored)).map_err(|error| Error::damaged(&error))
 }

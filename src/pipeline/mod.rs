@@ -105,6 +105,8 @@ struct Known {
     devices: Devices,
     is_login: bool,
     audited: bool,
+    /// It had taken effect before.
+    is_repeated: bool,
     /// In which it began, or is to begin.
     term: Option<u64>,
     view: Option<Arc<dyn View>>,
@@ -443,6 +445,7 @@ impl Pipeline {
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
             policies: known.policies.as_ref(),
+            is_repeated: known.is_repeated,
             side,
         };
         let begun = Instant::now();
@@ -461,7 +464,10 @@ impl Pipeline {
     async fn follow_audit(&self, known: &mut Known) {
         match self.audit_devices().await {
             Ok(devices) => known.devices = devices,
-            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+            Err(error) => {
+                let error = error.case();
+                tracing::warn!(error, "the next request opens the audit devices");
+            }
         }
     }
 }

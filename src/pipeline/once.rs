@@ -136,6 +136,7 @@ impl Pipeline {
         known: &mut Known,
         outcome: Box<Result<Reply, Error>>,
     ) -> Result<Attempt, Error> {
+        known.is_repeated = true;
         if !known.audited {
             self.record(request, known, Side::Request(None)).await?;
             known.audited = true;
@@ -210,7 +211,8 @@ impl Pipeline {
                 self.commit(txn, request, known, (Step::Result, Some(&outcome))).await
             };
             if let Ok(Err(error)) = tokio::time::timeout(KEPT_WITHIN, kept).await {
-                tracing::debug!(%error, request = request.id, "an answer is not kept");
+                let error = error.case();
+                tracing::debug!(request_id = request.id, error, "an answer is not kept");
             }
         }
         Attempt::Done(Box::new(outcome))

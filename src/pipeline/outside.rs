@@ -254,7 +254,8 @@ impl Pipeline {
                 if error.is_of_node() {
                     return outcome.map(|()| false);
                 }
-                tracing::warn!(%error, act = stored.act, "an act outside is settled later");
+                let error = error.case();
+                tracing::warn!(error, mount, act = stored.act, "an act outside is settled later");
                 txn.roll_back();
             }
             let mut core = txn.scope(CORE);
@@ -275,7 +276,8 @@ impl Pipeline {
 
 fn settled_later(given_up: Result<(), Error>) {
     if let Err(error) = given_up {
-        tracing::debug!(%error, "an act outside is settled when its time is over");
+        let error = error.case();
+        tracing::debug!(error, "an act outside is settled when its time is over");
     }
 }
 

@@ -76,12 +76,18 @@ impl Pipeline {
                     let mut core = txn.scope(CORE);
                     let mut leases = LeaseStore::new(&mut core);
                     if lease.force {
-                        tracing::warn!(%error, lease = id, "ended by force: its engine failed");
+                        let error = error.case();
+                        tracing::warn!(
+                            error,
+                            mount,
+                            "a lease was ended by force: its engine failed"
+                        );
                         leases.ended(mount, id)?;
                     } else {
                         let state = leases.failed(mount, id, lease, &text_of(&error), now)?;
                         if state == State::Irrevocable {
-                            tracing::error!(%error, lease = id, "a lease cannot be ended");
+                            let error = error.case();
+                            tracing::error!(error, mount, "a lease cannot be ended");
                         }
                         ended = Ended::NotYet(error);
                     }

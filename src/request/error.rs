@@ -122,6 +122,40 @@ impl Error {
         if matches!(self, Self::NotActive) { Self::LeadershipLost } else { self }
     }
 
+    /// What kind of error it is, in words of this program alone: nothing of the request, of an
+    /// engine's backend or of the store is repeated. For logs, and for audit.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) | Self::TooLarge(_) => "invalid request",
+            Self::Conflict => "what the request read has changed",
+            Self::Denied | Self::Forbidden(_) => "permission denied",
+            Self::DiskFull => "not enough free disk space to write",
+            Self::Failed(_) | Self::Internal(_) => "internal error",
+            Self::InvalidCredentials(_) => "invalid credentials",
+            Self::LeadershipLost | Self::Unresolved => "leadership changed during the request",
+            Self::Missing(_) | Self::NotFound | Self::NotFoundWith(_) => "not found",
+            Self::NoRoute(_) | Self::UnsupportedPath => "unsupported path",
+            Self::NotActive => "no active node",
+            Self::Sealed => "Vault is sealed",
+            Self::StateNotPresent => "required index state not present",
+            Self::TooMany(_) | Self::TooManyWith { .. } => "request path quota exceeded",
+            Self::Unavailable(_) => "unavailable",
+            Self::Uninitialized => "Vault is not initialized",
+            Self::UnsupportedOperation => "unsupported operation",
+        }
+    }
+
+    /// A stored record is not what it was read as. Where, but not what: the source would repeat
+    /// what it found, which is a secret.
+    pub fn damaged(source: &serde_json::Error) -> Self {
+        Self::internal(format!(
+            "a stored record cannot be read: a {:?} error at line {}, column {}",
+            source.classify(),
+            source.line(),
+            source.column()
+        ))
+    }
+
     pub fn bad_request(text: impl Into<String>) -> Self {
         Self::BadRequest(text.into())
     }

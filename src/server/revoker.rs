@@ -94,7 +94,7 @@ impl Revoker {
             if !pipeline.barrier.is_sealed() {
                 // What cannot be read now is read at the next turn.
                 let mounts = with_work(pipeline).await.unwrap_or_else(|error| {
-                    tracing::debug!(%error, "leases wait for their next turn");
+                    tracing::debug!(error = error.case(), "leases wait for their next turn");
                     Vec::new()
                 });
                 let now = Instant::now();
@@ -127,7 +127,7 @@ impl Revoker {
         let has_failed = match round {
             Ok(round) => round.failed > 0 && round.ended == 0,
             Err(error) => {
-                tracing::debug!(%error, "leases wait for their next turn");
+                tracing::debug!(error = error.case(), "leases wait for their next turn");
                 true
             }
         };
@@ -144,7 +144,7 @@ impl Revoker {
 async fn count(pipeline: &Pipeline) {
     let walked = pipeline.internal(|txn| pipeline.leases.counts.walk(&mut txn.scope(CORE)));
     if let Err(error) = walked.await {
-        tracing::debug!(%error, "leases are counted at the next turn");
+        tracing::debug!(error = error.case(), "leases are counted at the next turn");
     }
 }
 
@@ -177,7 +177,7 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
     match pipeline.settle_intents(mount).await {
         Ok(settled) => round.ended += settled,
         Err(error) => {
-            tracing::warn!(%error, mount, "an act outside is settled later");
+            tracing::warn!(error = error.case(), mount, "an act outside is settled later");
             round.failed += 1;
         }
     }

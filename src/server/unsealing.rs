@@ -157,8 +157,8 @@ impl Control {
         let value = self.consensus.view().get(&stored).map_err(Error::internal)?;
         let value = value.ok_or_else(none)?.value;
         let (_, record) = keyring.open_record(&stored, &value).map_err(Error::internal)?;
-        let record: RecoveryRecord =
-            serde_json::from_slice(record.expose()).map_err(Error::internal)?;
+        let record = serde_json::from_slice::<RecoveryRecord>(record.expose());
+        let record = record.map_err(|error| Error::damaged(&error))?;
         Ok(Guard::of_key(recovery.division, recovery.generation, record.check()?))
     }
 

@@ -34,24 +34,27 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             if control.barrier.is_sealed() {
                 pipeline.forget();
             } else {
+                // None waits for another to succeed. First, because requests wait for it.
+                if let Err(error) = declare(&pipeline, known).await {
+                    tracing::warn!(
+                        error = error.case(),
+                        "audit devices of the configuration are not enabled yet"
+                    );
+                }
                 if !version_noted {
                     version_noted = note_version(&control, &pipeline).await;
                 }
-                // None waits for another to succeed.
-                if let Err(error) = declare(&pipeline).await {
-                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
-                }
                 if let Err(error) = work_off(&pipeline).await {
-                    tracing::warn!(%error, "a job waits for its next try");
+                    tracing::warn!(error = error.case(), "a job waits for its next try");
                 }
                 if let Err(error) = end_what_is_due(&pipeline).await {
-                    tracing::warn!(%error, "what is due waits for its next try");
+                    tracing::warn!(error = error.case(), "what is due waits for its next try");
                 }
                 if let Err(error) = keep_identity(&control, &pipeline).await {
-                    tracing::warn!(%error, "identity waits for its next turn");
+                    tracing::warn!(error = error.case(), "identity waits for its next turn");
                 }
                 if let Err(error) = settle_nodes(&control, &pipeline).await {
-                    tracing::warn!(%error, "a node waits for its place");
+                    tracing::warn!(error = error.case(), "a node waits for its place");
                 }
             }
             if tokio::time::timeout(PAUSE, roles.changed()).await.is_ok() {
@@ -68,7 +71,9 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
 async fn note_version(control: &Control, pipeline: &Pipeline) -> bool {
     let version = &control.identity().version;
     let noted = pipeline.internal(|txn| sys::note_version(txn, version, BUILD_DATE)).await;
-    noted.inspect_err(|error| tracing::warn!(%error, "the version was not noted yet")).is_ok()
+    noted
+        .inspect_err(|error| tracing::warn!(error = error.case(), "the version was not noted yet"))
+        .is_ok()
 }
 
 /// Works every job off; one that fails does not stop the others.
@@ -119,7 +124,10 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
             Ok(()) => {}
             Err(error) if error.is_of_node() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "something due could not be ended and is tried later");
+                tracing::warn!(
+                    error = error.case(),
+                    "something due could not be ended and is tried later"
+                );
                 pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
             }
         }
@@ -134,11 +142,17 @@ async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Err
     let address = &control.identity().api_address;
     pipeline.internal(|txn| write_missing_records(txn, rng)).await?;
     pipeline.internal(|txn| oidc::note_api_address(txn, address)).await?;
-    for name in pipeline.internal(oidc::due_keys).await? {
-        pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await?;
-    }
     while pipeline.internal(oidc::sweep_codes).await? {}
-    Ok(())
+    let mut outcome = Ok(());
+    for name in pipeline.internal(oidc::due_keys).await? {
+        // One that cannot be rotated does not stop the others.
+        match pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await {
+            Ok(()) => {}
+            Err(error) if error.is_of_node() => return Err(error),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
 }
 
 /// Nodes that were admitted become voters once they have the log.

@@ -199,6 +199,15 @@ impl Txn {
         sizes.max().unwrap_or_default()
     }
 
+    fn written_bytes(&self) -> usize {
+        let writes = self.kept.iter().chain(&self.writes);
+        let sizes = writes.map(|(key, write)| match write {
+            Write::Delete => key.path().len(),
+            Write::Put(value) => key.path().len() + value.expose().len(),
+        });
+        sizes.sum()
+    }
+
     /// A record in clear, its revision noted.
     ///
     /// # Errors
@@ -391,5 +400,5 @@ fn decode<T: DeserializeOwned>(bytes: &Secret<Vec<u8>>) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes.expose());
     // What was stored was accepted: the listener bounds how deep a body may be.
     deserializer.disable_recursion_limit();
-    T::deserialize(&mut deserializer).map_err(Error::internal)
+    T::deserialize(&mut deserializer).map_err(|error| Error::damaged(&error))
 }

@@ -245,6 +245,12 @@ impl<'t> Scope<'t> {
         self.txn.snapshot.open(context, sealed)
     }
 
+    /// Of all that the transaction writes, names included, not yet sealed: for steps of jobs, which
+    /// end before their entry is long.
+    pub fn written_bytes(&self) -> usize {
+        self.txn.written_bytes()
+    }
+
     /// A narrower scope. `below` ends in a slash.
     pub fn narrow<R>(&mut self, below: &str, then: impl FnOnce(&mut Scope<'_>) -> R) -> R {
         let prefix = format!("{}{below}", self.prefix);

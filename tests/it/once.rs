@@ -71,6 +71,24 @@ fn repeated_write_gets_the_answer_of_the_first() {
 }
 
 #[test]
+fn what_was_repeated_is_marked_in_audit() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    let before = server.audited().len();
+    send(&server, &put).unwrap();
+    send(&server, &put).unwrap();
+    assert_eq!(
+        server.audited()[before..],
+        [
+            "create kv/data/a: allowed",
+            "replied",
+            "update kv/data/a: allowed again",
+            "replied again",
+        ]
+    );
+}
+
+#[test]
 fn answer_that_was_lost_after_the_commit_is_there_for_the_next_leader() {
     let server = with_kv();
     let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));

@@ -37,6 +37,40 @@ async fn leadership_that_was_lost_and_won_again_unseen_is_another() {
     workers.abort();
 }
 
+#[tokio::test]
+async fn a_key_that_cannot_be_rotated_stops_neither_the_others_nor_the_sweep() {
+    let role = watch::Sender::new(Role::Active);
+    let consensus =
+        Arc::new(Again { alone: Arc::default(), term: AtomicU64::new(3), role: role.clone() });
+    let node = node(consensus);
+    let key = |algorithm: &str| {
+        let public = serde_json::json!({ "kid": "k", "algorithm": algorithm, "numbers": {} });
+        serde_json::json!({
+            "algorithm": algorithm, "rotation_period": 60, "verification_ttl": 60,
+            "allowed_client_ids": [], "current": { "public": public, "pkcs8": "" }, "next": null,
+            "next_rotation": 0, "retired": [],
+        })
+    };
+    let code = "identity/oidc/code/1/x";
+    let keys = [("a", "of the future".into()), ("b", key("nosuch")), ("c", key("ES256"))];
+    let write = node.pipeline.internal(|txn| {
+        let mut core = txn.scope(CORE);
+        for (name, key) in &keys {
+            core.put::<serde_json::Value>(&format!("identity/oidc/key/{name}"), key)?;
+        }
+        core.put(code, &())
+    });
+    write.await.unwrap();
+    assert!(keep_identity(&node.control, &node.pipeline).await.is_err());
+    let left = node.pipeline.internal(|txn| {
+        let mut core = txn.scope(CORE);
+        Ok((core.get_bytes(code)?, core.get::<serde_json::Value>("identity/oidc/key/c")?))
+    });
+    let (code, key) = left.await.unwrap();
+    assert!(code.is_none());
+    assert_ne!(key.unwrap().pointer("/current/public/kid").unwrap(), "k");
+}
+
 /// On one thread: whoever can go on has done so after a while.
 async fn settled(role: &watch::Sender<Role>) {
     for _ in 0..1000 {

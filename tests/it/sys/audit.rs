@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use strongroom::audit::StoredDevice;
 use strongroom::audit_log::{ChainKey, Head, Verdict, Verifier};
+use strongroom::log::MemoryLog;
 use strongroom::record::{OriginId, RequestId};
 use strongroom::request::{Error, Operation, Request};
+use strongroom::rng::SystemRng;
 use strongroom::secret::Secret;
 use tempfile::TempDir;
 
@@ -492,4 +495,74 @@ fn nobody_is_named_whose_token_went_before_the_request_ran_again() {
     assert_eq!(request["auth"]["policies"], json!(["root"]));
     assert!(response["error"].as_str().unwrap().contains("permission denied"), "{response}");
     assert_eq!(response["auth"]["policies"], Value::Null, "{response}");
+}
+
+#[test]
+fn nothing_runs_before_the_devices_of_the_configuration_are_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let broker = &server.pipeline.audit;
+    // Whoever leads next may have another configuration: it declares its own first.
+    for leadership in 0..2 {
+        let refused = server.read("sys/mounts");
+        assert!(matches!(refused, Err(Error::NotActive)), "{leadership}: {refused:?}");
+        assert!(server.audited().is_empty(), "it did not begin");
+        let declared = server.block_on(server.pipeline.internal(|txn| {
+            let mut core = txn.scope("root/core/");
+            broker.declare(&mut core)?;
+            Ok(core.leadership())
+        }));
+        broker.note_declared(declared.unwrap());
+        server.audit.step_out(true);
+        server.read("sys/mounts").unwrap();
+        server.audit.step_out(false);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"path\":\"sys/mounts\"").count(), 2 * (leadership + 1));
+        MemoryLog::change_leadership(&server.log);
+    }
+}
+
+#[test]
+fn two_devices_do_not_write_to_one_file() {
+    let audited = Audited::new();
+    audited.enable("one", &[]);
+    audited.alone();
+    let path = audited.folder.path().join(".").join("one");
+    let body = json!({"type": "file", "options": {"file_path": path}});
+    let refused = audited.server.write("sys/audit/two", &body);
+    let Err(Error::BadRequest(text)) = refused else { panic!("{refused:?}") };
+    assert_eq!(text, "the audit device one/ writes to this file: give each a file of its own");
+    let lines = audited.lines("one");
+    let of = |path: &str| lines.iter().filter(|line| line["request"]["path"] == path).count();
+    assert_eq!((of("sys/audit/two"), of("sys/audit/test")), (2, 1), "no record of a second device");
+    assert_eq!(audited.verify("one").findings, []);
+}
+
+#[test]
+fn a_declared_device_takes_the_file_of_one_that_was_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let enabled = |name: &str, path: &Path| {
+        let mut device = StoredDevice::new(name.into(), "file".into(), &SystemRng);
+        device.options.insert("file_path".into(), path.to_str().unwrap().into());
+        device
+    };
+    let broker = &server.pipeline.audit;
+    let declared = server.block_on(server.pipeline.internal(|txn| {
+        let mut core = txn.scope("root/core/");
+        let mut store = strongroom::audit::AuditStore::new(&mut core);
+        store.put(&enabled("same/", &path))?;
+        store.put(&enabled("other/", &folder.path().join("other")))?;
+        broker.declare(&mut core)?;
+        Ok(core.leadership())
+    }));
+    broker.note_declared(declared.unwrap());
+    let listed = data(server.read("sys/audit").unwrap());
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["declared/", "other/"]);
 }
