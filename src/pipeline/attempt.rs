@@ -21,6 +21,7 @@ impl Pipeline {
         known: &mut Known,
     ) -> Result<Attempt, Error> {
         known.intention = None;
+        known.afterwards.clear();
         let mut txn = match self.begin_once(request, known).await? {
             Begun::Fresh(txn) => *txn,
             Begun::Before(outcome) => {
@@ -73,6 +74,7 @@ impl Pipeline {
         if outcome.is_err() {
             txn.roll_back();
         }
+        known.afterwards = txn.take_afterwards();
         self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
         if acts_outside && txn.wrote_nothing() {
             return Ok(self.keep_outcome(request, known, outcome).await);

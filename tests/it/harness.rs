@@ -149,7 +149,15 @@ impl Server {
     }
 
     pub(crate) fn set_time(&self, seconds_since_start: u64) {
-        *self.clock.0.lock().unwrap() = Timestamp(START.0 + seconds_since_start * 1000);
+        self.time_setter()(seconds_since_start);
+    }
+
+    /// As [`Self::set_time`], for what happens later.
+    pub(crate) fn time_setter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let clock = self.clock.clone();
+        move |seconds_since_start| {
+            *clock.0.lock().unwrap() = Timestamp(START.0 + seconds_since_start * 1000);
+        }
     }
 
     /// Log entries so far.
