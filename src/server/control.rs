@@ -13,7 +13,7 @@ use super::joining::{JoinTarget, Pending};
 use super::migration::Migration;
 use super::process::NodeProcess;
 use super::replicated::{Replicated, url_of};
-use super::seals::{Wrapper, backends};
+use super::seals::{Looked, Wrapper};
 use super::unsealing::{RecoveryGuard, Shares, Way};
 use crate::audit::Broker;
 use crate::barrier::{Barrier, Keyring, UnwrapError};
@@ -69,6 +69,7 @@ pub struct Control {
     pub(super) shares: Shares,
     pub(super) recovery_guard: RecoveryGuard,
     pub(super) seals: Arc<Seals>,
+    pub(super) seals_looked: Looked,
     /// A move to another seal that awaits this node's leadership.
     pub(super) migration: std::sync::Mutex<Option<Migration>>,
     was_open: AtomicBool,
@@ -101,6 +102,7 @@ impl Control {
         Self {
             keys,
             seals,
+            seals_looked: Looked::default(),
             migration: std::sync::Mutex::default(),
             was_open: AtomicBool::new(false),
             audit,
@@ -304,6 +306,7 @@ impl Control {
         self.consensus.follow_seal();
         self.keys.forget();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
+        *self.migration.lock().unwrap_or_else(PoisonError::into_inner) = None;
         tracing::info!("sealed");
     }
 }
@@ -318,7 +321,7 @@ impl NodeControl for Control {
     }
 
     fn seal_backends(&self) -> BoxFuture<'_, Vec<BackendStatus>> {
-        Box::pin(backends(&self.seals))
+        Box::pin(self.seals_looked.backends(&self.seals))
     }
 
     fn keys(&self) -> &Keys {

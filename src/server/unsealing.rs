@@ -90,7 +90,7 @@ impl Control {
                 _ => Some(record.division_of(opened.generation, &configuration)),
             };
             let division = division.ok_or_else(|| Error::internal("no recovery key"))?;
-            self.await_migration(Migration { key: opened.key, division });
+            self.await_migration(Migration { from: configuration, key: opened.key, division });
         } else if way == Way::Shares && opened.generation == record.generation() {
             self.keys().note_used(opened.generation);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Map, Value, json};
 use strongroom::barrier::{Barrier, Repeat};
 use strongroom::clock::{SystemClock, Timestamp};
 use strongroom::crypto::LockedKey;
@@ -11,11 +12,11 @@ use strongroom::framework::TtlLimits;
 use strongroom::kms::{Kms, KmsError, Seal, Seals};
 use strongroom::log::BoxFuture;
 use strongroom::record::SystemKey;
-use strongroom::request::Error;
+use strongroom::request::{Body, Error, Operation, Request};
 use strongroom::rng::{Rng, SystemRng};
-use strongroom::seal::{KeyringRecord, SealKind};
+use strongroom::seal::{KeyringRecord, SealConfiguration, SealKind};
 use strongroom::secret::Secret;
-use strongroom::server::{Alone, Identity, Node, Parts};
+use strongroom::server::{Alone, Consensus, Identity, Node, Parts, settle_seals, watch_seals};
 use strongroom::sys::{Init, NodeControl as _, Unseal};
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
@@ -77,8 +78,13 @@ struct Sealed {
 }
 
 fn node(seals: Seals) -> Node {
+    let barrier = Arc::new(Barrier::new(Arc::new(SystemRng)));
+    let consensus = Arc::new(Alone::of(&barrier));
+    node_of(seals, barrier, consensus)
+}
+
+fn node_of(seals: Seals, barrier: Arc<Barrier>, consensus: Arc<dyn Consensus>) -> Node {
     let rng: Arc<dyn Rng> = Arc::new(SystemRng);
-    let barrier = Arc::new(Barrier::new(rng.clone()));
     let identity = Identity {
         api_address: String::new(),
         cluster_address: String::new(),
@@ -90,7 +96,7 @@ fn node(seals: Seals) -> Node {
     let node = Node::new(Parts {
         audit: strongroom::audit::Rules::default(),
         telemetry: Arc::new(strongroom::telemetry::Telemetry::new(Default::default()).unwrap()),
-        consensus: Arc::new(Alone::of(&barrier)),
+        consensus,
         barrier,
         clock: Arc::new(SystemClock),
         identity,
@@ -104,15 +110,16 @@ fn node(seals: Seals) -> Node {
     node.unwrap()
 }
 
-/// A cluster of one node that was open and that someone has sealed.
-async fn sealed(recovery_shares: i64, recovery_threshold: i64) -> Sealed {
-    let service = Arc::new(Service::default());
+fn seals(service: &Arc<Service>) -> Seals {
     let kms = Box::new(Handle(service.clone()));
-    let seal = Seal { name: "a".into(), priority: 1, disabled: false, kms };
-    let node = node(Seals::new(vec![seal]));
+    Seals::new(vec![Seal { name: "a".into(), priority: 1, disabled: false, kms }])
+}
+
+async fn initialised(node: &Node, numbers: [i64; 4]) -> Vec<String> {
+    let [secret_shares, secret_threshold, recovery_shares, recovery_threshold] = numbers;
     let init = Init {
-        secret_shares: 0,
-        secret_threshold: 0,
+        secret_shares,
+        secret_threshold,
         recovery_shares,
         recovery_threshold,
         stored_shares: 0,
@@ -121,7 +128,24 @@ async fn sealed(recovery_shares: i64, recovery_threshold: i64) -> Sealed {
         root_token_pgp_key: None,
     };
     let made = node.control.init(init).await.unwrap();
-    let shares = made.shares.iter().map(|share| share.hex.expose().clone()).collect();
+    made.shares.iter().map(|share| share.hex.expose().clone()).collect()
+}
+
+async fn write(node: &Node, path: &str, body: Value) -> Result<Map<String, Value>, Error> {
+    let params = body.as_object().cloned().unwrap_or_default();
+    let operation = Operation::Update;
+    let request = Request { operation, path: path.into(), params, ..Request::default() };
+    match node.pipeline.handle(&request).await?.body {
+        Body::Bare(Value::Object(body)) => Ok(body),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A cluster of one node that was open and that someone has sealed.
+async fn sealed(recovery_shares: i64, recovery_threshold: i64) -> Sealed {
+    let service = Arc::new(Service::default());
+    let node = node(seals(&service));
+    let shares = initialised(&node, [0, 0, recovery_shares, recovery_threshold]).await;
     assert!(!node.control.barrier.is_sealed());
     node.control.seal().await.unwrap();
     service.unwrapped.store(0, Ordering::Relaxed);
@@ -206,4 +230,72 @@ async fn a_keyring_that_changes_while_the_key_service_is_asked_is_followed() {
     sealed.give(&sealed.shares[0]).await.unwrap();
     let keyring = sealed.node.control.barrier.keyring().unwrap();
     assert_eq!(keyring.active_term(), 2);
+}
+
+#[tokio::test]
+async fn a_seal_is_asked_whether_it_answers_by_the_node_and_not_by_whoever_wants_to_know() {
+    let service = Arc::new(Service::default());
+    let node = node(seals(&service));
+    for _ in 0..3 {
+        let [told] = node.control.seal_backends().await.try_into().unwrap();
+        assert!(told.healthy);
+        assert_eq!(service.wrapped.load(Ordering::Relaxed), 1);
+    }
+    service.is_away.store(true, Ordering::Relaxed);
+    let watch = std::pin::pin!(watch_seals(node.control.clone()));
+    assert!(futures_util::FutureExt::now_or_never(watch).is_none(), "it goes on");
+    for _ in 0..3 {
+        let [told] = node.control.seal_backends().await.try_into().unwrap();
+        assert!(told.error.unwrap().contains("it is away"));
+        assert_eq!(service.wrapped.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_rekey_asks_the_key_service_once_enough_shares_were_given() {
+    let Sealed { node, service, shares } = sealed(3, 2).await;
+    for share in &shares[..2] {
+        let share = Unseal::Share(Secret::new(share.clone()));
+        node.control.unseal(share).await.unwrap();
+    }
+    let asked = || service.wrapped.load(Ordering::Relaxed);
+    let before = asked();
+    let begin = json!({ "secret_shares": 1, "secret_threshold": 1 });
+    let nonce = write(&node, "sys/rekey/init", begin).await.unwrap()["nonce"].clone();
+    let give =
+        |share: &str| write(&node, "sys/rekey/update", json!({ "key": share, "nonce": nonce }));
+    assert_eq!(give(&shares[0]).await.unwrap()["progress"], 1);
+    give(&changed(&shares[1])).await.unwrap_err();
+    assert_eq!(asked(), before);
+    give(&shares[2]).await.unwrap();
+    assert_eq!(give(&shares[0]).await.unwrap()["complete"], true);
+    assert_eq!(asked(), before + 1);
+}
+
+#[tokio::test]
+async fn a_migration_that_a_rekey_has_overtaken_is_forgotten() {
+    for rekeyed in [false, true] {
+        let service = Arc::new(Service::default());
+        let barrier = Arc::new(Barrier::new(Arc::new(SystemRng)));
+        let consensus: Arc<dyn Consensus> = Arc::new(Alone::of(&barrier));
+        let old = node_of(Seals::default(), barrier, consensus.clone());
+        let shares = initialised(&old, [1, 1, 0, 0]).await;
+        let barrier = Arc::new(Barrier::new(Arc::new(SystemRng)));
+        let new = node_of(seals(&service), barrier, consensus.clone());
+        let share = || Secret::new(shares[0].clone());
+        old.control.unseal(Unseal::Share(share())).await.unwrap();
+        new.control.unseal(Unseal::Migrate(share())).await.unwrap();
+        if rekeyed {
+            let begin = json!({ "secret_shares": 1, "secret_threshold": 1 });
+            let nonce = write(&old, "sys/rekey/init", begin).await.unwrap()["nonce"].clone();
+            let give = json!({ "key": shares[0], "nonce": nonce });
+            write(&old, "sys/rekey/update", give).await.unwrap();
+        }
+        let settle = std::pin::pin!(settle_seals(new.control.clone(), new.pipeline.clone()));
+        assert!(futures_util::FutureExt::now_or_never(settle).is_none(), "it goes on");
+        let stored = consensus.view().system(SystemKey::SealConfiguration).unwrap().unwrap().1;
+        let kind = SealConfiguration::decode(&stored).unwrap().kind();
+        let expected = if rekeyed { SealKind::Shamir } else { SealKind::Transit };
+        assert_eq!(kind, expected);
+    }
 }
