@@ -125,6 +125,7 @@ impl Service {
         let known_as =
             request_id::of(&self.settings.request_ids_from, &parts.headers, origin.remote)?;
         self.check_metrics(&path)?;
+        self.check_closed(&path)?;
         let origin = match &self.settings.forwarded_for {
             Some(rule) => forwarded::origin(rule, &parts.headers, origin)?,
             None => origin,
@@ -153,6 +154,33 @@ impl Service {
             MetricsAccess::Only | MetricsAccess::OnlyWithToken if !is_of_metrics(path) => {
                 Err(Refusal::text(404, "this listener serves /v1/sys/metrics only"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// What needs key shares and no token, where the configuration closes it; 405, as OpenBao.
+    fn check_closed(&self, path: &str) -> Result<(), Refusal> {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let (space, subject, step) = (parts.next(), parts.next(), parts.next());
+        let closed = match (subject, step) {
+            (Some("rekey" | "rekey-recovery-key"), Some("init" | "update" | "verify")) => self
+                .settings
+                .closes_rekey
+                .then_some("rekey: sys/rotate/root or sys/rotate/recovery"),
+            (Some("generate-root"), Some("attempt" | "update")) => self
+                .settings
+                .closes_generate_root
+                .then_some("generate_root: sys/generate-root-token"),
+            _ => None,
+        };
+        match closed.and_then(|text| text.split_once(": ")) {
+            Some((name, instead)) if space == Some("sys") => Err(Refusal::text(
+                405,
+                format!(
+                    "this listener's `disable_unauthed_{name}_endpoints` closes this path: use \
+                     {instead}, which needs a token"
+                ),
+            )),
             _ => Ok(()),
         }
     }

@@ -64,6 +64,7 @@ impl Pipeline {
         if matches!(outcome, Err(Error::Conflict)) {
             return Ok(Attempt::Conflict(None));
         }
+        known.afterwards = txn.take_afterwards();
         if acts_outside && txn.wrote_nothing() {
             return Ok(self.keep_outcome(request, known, outcome).await);
         }

@@ -33,7 +33,7 @@ use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
-use crate::txn::Txn;
+use crate::txn::{Afterwards, Txn};
 use errors::{guarded, log_error};
 use lockout::Lockouts;
 use locks::Locks;
@@ -116,6 +116,8 @@ struct Known {
     spends_last: bool,
     /// What is going to be done outside.
     intention: Option<Intention>,
+    /// Told once the answer was audited.
+    afterwards: Vec<Afterwards>,
 }
 
 impl Known {
@@ -126,6 +128,7 @@ impl Known {
         self.mount = None;
         self.policies = None;
         self.intention = None;
+        self.afterwards.clear();
     }
 }
 
@@ -234,6 +237,9 @@ impl Pipeline {
         self.measured.request(&known, begun.elapsed());
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
+        }
+        if outcome.is_ok() {
+            known.afterwards.drain(..).for_each(|told| told.stands(self.clock.now()));
         }
         quota::with_headers(outcome.map(wrap::shown), known.rate_headers)
     }

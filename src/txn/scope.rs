@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Txn, Write, decode};
+use super::{Afterwards, Txn, Write, decode};
 use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::{Leadership, Revision, SystemKey};
@@ -71,6 +71,12 @@ impl<'t> Scope<'t> {
         self.administers()?;
         self.txn.put_system(key, value);
         Ok(())
+    }
+
+    /// Runs once it is known whether the request stands: with the time, when it is committed and
+    /// its answer was audited, else with `None`. For what is in memory alone.
+    pub fn afterwards(&mut self, told: impl FnOnce(Option<Timestamp>) + Send + Sync + 'static) {
+        self.txn.afterwards.push(Afterwards::new(told));
     }
 
     /// Under which this transaction runs: what is kept in memory from one request to the next

@@ -161,8 +161,8 @@ impl Server {
         self.timer()(seconds_since_start);
     }
 
-    /// As [`Self::set_time`], for what happens while a request runs.
-    pub(crate) fn timer(&self) -> impl Fn(u64) + Send + use<> {
+    /// As [`Self::set_time`], for what happens while a request runs or later.
+    pub(crate) fn timer(&self) -> impl Fn(u64) + Send + Sync + use<> {
         let clock = self.clock.clone();
         move |seconds| *clock.0.lock().unwrap() = Timestamp(START.0 + seconds * 1000)
     }
