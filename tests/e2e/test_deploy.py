@@ -173,6 +173,9 @@ class Files(Case):
             others = {1, 2, 3} - {number}
             joined = set(map(int, re.findall(r"leader_api_addr\s+= \"https://strongroom-(\d)", text)))
             self.assertEqual(joined, others)
+            # Else what a proxy sends again takes effect twice.
+            self.assertRegex(text, r"(?m)^  x_strongroom_request_id_authorized_addrs = \[")
+        self.assertIn("x_strongroom_request_id_authorized_addrs", (harness.ROOT / "README.md").read_text())
 
 
 class Silent:

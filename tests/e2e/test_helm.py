@@ -65,8 +65,14 @@ class Chart(Case):
 
     def test_the_configuration_is_one_that_the_server_takes(self):
         for replicas in (1, 3, 5):
-            found = self.render(replicas=replicas, tls={"disable": True}, disableMlock=True)
+            found = self.render(
+                replicas=replicas,
+                tls={"disable": True},
+                disableMlock=True,
+                requestIdAuthorizedAddrs=["10.1.0.0/16", "fd00::/8"],
+            )
             text = found["ConfigMap", "demo-strongroom"]["data"]["strongroom.hcl"]
+            self.assertIn('x_strongroom_request_id_authorized_addrs = ["10.1.0.0/16","fd00::/8"]', text)
             self.assertEqual(text.count("retry_join"), replicas)
             for old, new in (
                 ("/var/lib/strongroom", f"{self.folder}/data-{replicas}"),
@@ -92,6 +98,8 @@ class Chart(Case):
             {"replicas": "three"},
             {"replica": 3},
             {"logLevel": "loud"},
+            {"requestIdAuthorizedAddrs": "10.0.0.0/8"},
+            {"requestIdAuthorizedAddrs": ["ingress"]},
             {"storage": {"size": "lots"}},
             {"tls": {"secretName": ""}},
         ):
