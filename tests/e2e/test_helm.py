@@ -93,19 +93,21 @@ class Chart(Case):
             self.assertNotIn("unknown key", process.output())
 
     def test_values_that_cannot_be_are_refused(self):
-        for values in (
-            {"replicas": 2},
-            {"replicas": "three"},
-            {"replica": 3},
-            {"logLevel": "loud"},
-            {"requestIdAuthorizedAddrs": "10.0.0.0/8"},
-            {"requestIdAuthorizedAddrs": ["ingress"]},
-            {"storage": {"size": "lots"}},
-            {"tls": {"secretName": ""}},
+        # With what the message names.
+        for values, named in (
+            ({"replicas": 2}, "/replicas"),
+            ({"replicas": "three"}, "/replicas"),
+            ({"replica": 3}, "replica"),
+            ({"logLevel": "loud"}, "/logLevel"),
+            ({"requestIdAuthorizedAddrs": "10.0.0.0/8"}, "/requestIdAuthorizedAddrs"),
+            ({"requestIdAuthorizedAddrs": ["ingress"]}, "/requestIdAuthorizedAddrs/0"),
+            ({"storage": {"size": "lots"}}, "/storage/size"),
+            ({"tls": {"secretName": ""}}, "/tls/secretName"),
         ):
             with self.subTest(values):
-                with self.assertRaises(Exception):
+                with self.assertRaises(helm().HelmValuesError) as refused:
                     self.render(**values)
+                self.assertIn(f"'{named}'", str(refused.exception))
 
     def test_without_tls_nothing_asks_for_a_certificate(self):
         found = self.render(tls={"disable": True})
