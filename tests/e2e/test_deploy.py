@@ -143,6 +143,20 @@ class Files(Case):
         exposure = re.search(r"Overall exposure level for strongroom.service: ([0-9.]+)", said)
         self.assertLessEqual(float(exposure[1]), EXPOSURE_MAX, said)
 
+    def test_what_the_readme_writes_to_is_the_units(self):
+        """The user of the unit may write to these folders and to no other."""
+        unit = (DEPLOY / "systemd/strongroom.service").read_text()
+        folders = [
+            f"{root}/{re.search(f'(?m)^{name}=(.+)$', unit)[1]}"
+            for name, root in (("State", "/var/lib"), ("Logs", "/var/log"), ("Runtime", "/run"))
+            for name in [f"{name}Directory"]
+        ]
+        text = (harness.ROOT / "README.md").read_text()
+        written = re.findall(r'(?m)^\s*(?:path|log_file|pid_file|file_path)\s+= "(/[^"]+)"', text)
+        self.assertGreater(len(written), 3)
+        for path in written:
+            self.assertTrue(any(f"{path}/".startswith(f"{folder}/") for folder in folders), path)
+
     def test_logrotate_reads_its_configuration(self):
         # The user is made by the package; here it need not be.
         text = deployed.replaced(
