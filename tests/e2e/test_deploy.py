@@ -60,6 +60,10 @@ class Files(Case):
 
     def test_alerts_fire_when_they_should(self):
         tests = DEPLOY / "prometheus/alerts_test.yml"
+        rules = re.findall(r"(?m)^ +- alert: (\w+)$", (DEPLOY / "prometheus/alerts.yml").read_text())
+        tested = set(re.findall(r'alertname(?:: |=")(\w+)', tests.read_text()))
+        self.assertGreater(len(rules), 20)
+        self.assertEqual(sorted(set(rules) - tested), [], "alerts without a case")
         self.assertIn("SUCCESS", self.check("promtool", "test", "rules", tests))
 
     def test_haproxy_reads_its_configuration(self):
