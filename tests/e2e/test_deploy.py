@@ -142,6 +142,8 @@ class Files(Case):
             (r"Documentation=\S+", "Documentation=https://example.com"),
         )
         unit = self.write("strongroom.service", text)
+        # With it only /proc/<pid> is there: sys/host-info would be empty.
+        self.assertNotRegex(text, "(?m)^ProcSubset=pid")
         self.assertEqual(self.check("systemd-analyze", "verify", "--man=false", unit), "")
         said = self.check("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
         exposure = re.search(r"Overall exposure level for strongroom.service: ([0-9.]+)", said)
