@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::engine::{Context, Engine, Open, merge};
 use super::handler::{Call, Handler};
+use super::route::Prepare;
 use crate::clock::Timestamp;
 use crate::log::BoxFuture;
 use crate::request::{Error, Operation, Params};
@@ -182,8 +183,8 @@ pub trait LeaseHooks: Send + Sync {
     /// `None` where the engine has no such kind.
     fn secret_kind(&self, kind: &str) -> Option<SecretFacts>;
 
-    /// What the route at a path is going to do; `None` where it intends nothing, or there is no
-    /// handler for the operation.
+    /// What the route at a path is going to do; `None` where it only checks that it may, or there
+    /// is no handler for the operation.
     fn prepare<'c>(
         &'c self,
         context: Context<'c>,
@@ -247,12 +248,17 @@ impl<S: Send + Sync + 'static> LeaseHooks for Open<S> {
             let Some((route, captures)) = self.find(path) else {
                 return Ok(None);
             };
-            let (Some((act, handler)), Some(_)) = (&route.intends, route.handler(operation)) else {
+            let (Some(prepare), Some(_)) = (&route.prepare, route.handler(operation)) else {
                 return Ok(None);
             };
             let (params, _) = merge(params, captures);
             let mut call = context.call(&self.state);
-            handler.run(&mut call, params).await.map(|(intent, _)| Some((*act, intent)))
+            match prepare {
+                Prepare::Check(check) => check.run(&mut call, params).await.map(|_| None),
+                Prepare::Intent(act, handler) => {
+                    handler.run(&mut call, params).await.map(|(intent, _)| Some((*act, intent)))
+                }
+            }
         })
     }
 

@@ -149,8 +149,8 @@ impl Service {
 
     fn check_metrics(&self, path: &str) -> Result<(), Refusal> {
         match self.settings.metrics {
-            MetricsAccess::Closed if path == METRICS => Err(Error::Denied.into()),
-            MetricsAccess::Only | MetricsAccess::OnlyWithToken if path != METRICS => {
+            MetricsAccess::Closed if is_of_metrics(path) => Err(Error::Denied.into()),
+            MetricsAccess::Only | MetricsAccess::OnlyWithToken if !is_of_metrics(path) => {
                 Err(Refusal::text(404, "this listener serves /v1/sys/metrics only"))
             }
             _ => Ok(()),
@@ -198,7 +198,7 @@ impl Service {
             operation: request.operation,
             path: request.path.clone(),
         };
-        let is_open = request.path == METRICS
+        let is_open = is_of_metrics(&request.path)
             && matches!(request.operation, Operation::Read | Operation::Header)
             && matches!(self.settings.metrics, MetricsAccess::Open | MetricsAccess::Only);
         let handler = Arc::clone(&self.handler);
@@ -292,6 +292,11 @@ fn late(asked: &Asked) -> Encoded {
     let text =
         "the request did not finish within `max_request_duration`: context deadline exceeded";
     encode::refusal(&Refusal::from(&Error::Unavailable(text.to_owned())))
+}
+
+/// As routes do, with a slash at its end or none.
+fn is_of_metrics(path: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == METRICS
 }
 
 const METRICS: &str = "sys/metrics";

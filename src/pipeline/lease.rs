@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::revocation::deadline;
+use super::revocation::{ACT_TIME_MAX, BUSY, deadline};
 use super::{CORE, Commit, Known, Pipeline};
 use crate::auth::token::{TokenEntry, TokenStore, auth_of};
 use crate::clock::Timestamp;
@@ -119,7 +119,9 @@ impl Pipeline {
         id: &str,
         increment: u64,
     ) -> Result<Reply, Error> {
-        let _one_at_a_time = self.leases.locks.lock(id).await;
+        let wait = tokio::time::Instant::now() + ACT_TIME_MAX;
+        let lock = self.leases.locks.lock(id.to_owned(), wait).await;
+        let _one_at_a_time = lock.ok_or_else(|| Error::Unavailable(BUSY.into()))?;
         let lease = LeaseStore::new(&mut txn.scope(CORE)).get_in(State::Live, mount, id)?;
         let lease = lease.ok_or_else(|| Error::bad_request("lease expired"))?;
         let (entry, engine) = self.mount_of(txn, mount)?;

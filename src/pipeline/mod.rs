@@ -10,7 +10,6 @@ mod login;
 mod measured;
 mod once;
 mod outside;
-mod queue;
 mod quota;
 mod revocation;
 mod wrap;
@@ -30,17 +29,17 @@ use crate::identity::WhoCache;
 use crate::log::ReplicatedLog;
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
-use crate::record::{Applied, Contested, View};
+use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::Txn;
-use errors::log_error;
+use errors::{guarded, log_error};
 use lockout::Lockouts;
+use locks::Locks;
 use measured::Measured;
 use once::{Once, Step};
 use outside::Intention;
-use queue::Queues;
 use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
@@ -61,7 +60,8 @@ pub struct Pipeline {
     lockouts: Lockouts,
     measured: Measured,
     once: Once,
-    queues: Queues,
+    /// Requests that lost a record to another.
+    queues: Locks<Option<Contested>>,
 }
 
 /// What the pipeline is made of.
@@ -116,6 +116,17 @@ struct Known {
     intention: Option<Intention>,
 }
 
+impl Known {
+    /// What another try finds out anew: it may find less.
+    fn forget(&mut self, request: &Request) {
+        self.operation = request.operation;
+        self.caller = None;
+        self.mount = None;
+        self.policies = None;
+        self.intention = None;
+    }
+}
+
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { audit, barrier, clock, log, rng, router, ttl, value_bytes_max } = parts;
@@ -135,7 +146,7 @@ impl Pipeline {
             lockouts: Lockouts::default(),
             measured: Measured::default(),
             once: Once::default(),
-            queues: Queues::default(),
+            queues: Locks::default(),
         }
     }
 
@@ -187,18 +198,18 @@ impl Pipeline {
         term: Option<u64>,
     ) -> Result<Reply, Error> {
         let begun = Instant::now();
-        let _turn = self.once.turn(request).await;
-        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let deadline = begun + REQUEST_TIME_MAX;
+        let _turn = self.once.turn(request, deadline).await?;
+        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let mut place = None;
         let outcome = loop {
-            match self.attempt(request, asked, &mut known).await {
+            match guarded(self.attempt(request, asked, &mut known)).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
                     self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
-                    match self.queues.join(contested, deadline).await {
+                    match self.queues.lock(contested, deadline).await {
                         Some(joined) => place = Some(joined),
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }
@@ -232,7 +243,7 @@ impl Pipeline {
     pub async fn local(&self, request: &Request, target: &Target) -> Result<Reply, Error> {
         let mut txn = Txn::without_storage(self.clock.now());
         let known = Known { operation: request.operation, ..Known::default() };
-        self.run(&mut txn, request, &known, Some(target)).await
+        guarded(self.run(&mut txn, request, &known, Some(target))).await
     }
 
     /// A transaction of the node itself, tried again where it lost to another.
@@ -391,11 +402,21 @@ impl Pipeline {
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);
         }
-        let entry = self.barrier.seal(batch, self.repeat(request, step, outcome)?)?;
-        let begun = Instant::now();
-        let applied = self.log.propose(entry).await;
-        self.measured.commit(begun.elapsed());
-        match applied.map_err(log_error)? {
+        let repeat = self.repeat(request, step, outcome)?;
+        let finished = repeat.finished.clone();
+        let proposed = async {
+            let entry = self.barrier.seal(batch, repeat)?;
+            let begun = Instant::now();
+            let applied = self.log.propose(entry).await;
+            self.measured.commit(begun.elapsed());
+            applied.map_err(log_error)
+        };
+        let proposed = proposed.await;
+        if let (Err(_), Some(RequestId::Numbered { origin, .. })) = (&proposed, request.known_as) {
+            // The next entry tells of them.
+            self.note_finished(origin, &finished);
+        }
+        match proposed? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),

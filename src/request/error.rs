@@ -110,6 +110,18 @@ impl Error {
         )
     }
 
+    /// Whether it is the node's alone, and says nothing of what was tried: all waits.
+    pub fn is_of_node(&self) -> bool {
+        matches!(self, Self::DiskFull | Self::LeadershipLost | Self::NotActive | Self::Sealed)
+    }
+
+    /// The same of a request that has committed or done something already: that nothing was done
+    /// is not true of it.
+    #[must_use]
+    pub fn once_begun(self) -> Self {
+        if matches!(self, Self::NotActive) { Self::LeadershipLost } else { self }
+    }
+
     pub fn bad_request(text: impl Into<String>) -> Self {
         Self::BadRequest(text.into())
     }

@@ -481,6 +481,10 @@ impl NodeControl for Control {
         self.make_challenge(joiner)
     }
 
+    fn check_answer(&self, answer: &Answer) -> Result<(), Error> {
+        self.checked(answer).map(drop)
+    }
+
     fn admit<'a>(
         &'a self,
         answer: &'a Answer,

@@ -80,7 +80,7 @@ async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
             match pipeline.internal(|txn| jobs::step(txn, &name)).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) if error.is_of_node() => return Err(error),
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -104,7 +104,7 @@ pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
         for batch in due.chunks(expiry::BATCH_MAX) {
             match pipeline.internal(|txn| expiry::end(txn, batch)).await {
                 Ok(()) => {}
-                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) if error.is_of_node() => return Err(error),
                 // One of them at least cannot be ended: the others are.
                 Err(_) => end_each(pipeline, batch).await?,
             }
@@ -117,7 +117,7 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
         let only = std::slice::from_ref(due);
         match pipeline.internal(|txn| expiry::end(txn, only)).await {
             Ok(()) => {}
-            Err(error) if is_of_node(&error) => return Err(error),
+            Err(error) if error.is_of_node() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "something due could not be ended and is tried later");
                 pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
@@ -175,18 +175,6 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
 }
 
 const CORE: &str = "root/core/";
-
-/// Whether an error says nothing of what was tried, so that all waits.
-fn is_of_node(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DiskFull
-            | Error::LeadershipLost
-            | Error::NotActive
-            | Error::Sealed
-            | Error::Unavailable(_)
-    )
-}
 
 /// How soon a job begins.
 const PAUSE: Duration = Duration::from_millis(500);

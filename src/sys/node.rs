@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .local()
             .read(seal_backends),
         Route::new("unseal", "Give this node one share of the key.").local().write(unseal),
-        Route::new("seal", "Seal this node.").sudo().on_this_node().acts_outside().write(seal),
+        Route::new("seal", "Seal this node.").sudo().on_this_node().write(seal),
         Route::new("health", "Whether this node is up, for load balancers.")
             .local()
             .read(health)

@@ -149,7 +149,13 @@ impl Server {
     }
 
     pub(crate) fn set_time(&self, seconds_since_start: u64) {
-        *self.clock.0.lock().unwrap() = Timestamp(START.0 + seconds_since_start * 1000);
+        self.timer()(seconds_since_start);
+    }
+
+    /// As [`Self::set_time`], for what happens while a request runs.
+    pub(crate) fn timer(&self) -> impl Fn(u64) + Send + use<> {
+        let clock = self.clock.clone();
+        move |seconds| *clock.0.lock().unwrap() = Timestamp(START.0 + seconds * 1000)
     }
 
     /// Log entries so far.
@@ -436,6 +442,10 @@ impl sys::NodeControl for NoNode {
 
     fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
         Err(Error::internal("no node"))
+    }
+
+    fn check_answer(&self, _: &sys::Answer) -> Result<(), Error> {
+        Err(Error::bad_request("the answer does not fit the challenge"))
     }
 
     fn admit<'a>(

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["clock"]),
     ("audit_log", &["clock", "crypto", "text"]),
     ("request", &["clock", "proto", "record", "secret"]),
+    ("costly", &["request"]),
     ("store", &["clock", "record"]),
     ("http", &["clock", "duration", "network", "record", "request", "rng", "secret", "text"]),
     ("log", &["record", "store"]),
@@ -82,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "auth",
         &[
             "clock",
+            "costly",
             "crypto",
             "duration",
             "expiry",
@@ -104,6 +106,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "auth",
             "clock",
+            "costly",
             "crypto",
             "duration",
             "framework",

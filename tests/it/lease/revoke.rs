@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use serde_json::json;
 use strongroom::request::{Error, Operation};
 use strongroom::server::end_leases_now;
@@ -296,4 +294,41 @@ fn only_who_may_lists_and_forces() {
         let outcome = send(operation, path);
         assert_eq!(outcome.is_ok(), allowed, "{path}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_revocation_whose_answer_was_lost_is_awaited_by_whoever_repeats_it() {
+    for (path, names_it) in [("sys/leases/revoke", true), ("sys/leases/revoke-prefix/db", false)] {
+        let (server, backend, _) = server();
+        let id = issue(&server, "db/creds/app").id;
+        let body = if names_it { json!({ "lease_id": id }) } else { json!({}) };
+        let revoke = numbered(&server, 1, Operation::Update, path, &body);
+        let send = || server.block_on(server.pipeline.handle(&revoke));
+        server.log.lose_next_answer();
+        assert!(matches!(send(), Err(Error::LeadershipLost)), "{path}");
+        backend.set(Mode::Fails);
+        for _ in 0..2 {
+            let failed = send();
+            let tells = |text: &str| text.contains("the backend is down");
+            assert!(matches!(&failed, Err(Error::Failed(text)) if tells(text)), "{failed:?}");
+        }
+        backend.set(Mode::Works);
+        server.set_time(100);
+        work(&server);
+        assert!(send().unwrap().is_empty(), "{path}");
+        assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_revocation_that_was_decided_is_never_said_not_to_have_been() {
+    let (server, _, _) = server();
+    let id = issue(&server, "db/creds/app").id;
+    let log = server.log.clone();
+    server.log.before_next_proposal(move |_| {
+        // The lease's end.
+        log.before_next_proposal(strongroom::log::MemoryLog::change_leadership);
+    });
+    let outcome = revoke(&server, &id);
+    assert!(matches!(outcome, Err(Error::LeadershipLost)), "{outcome:?}");
 }
