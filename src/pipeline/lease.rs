@@ -187,12 +187,12 @@ impl Pipeline {
         };
         let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
         let context = self.of_mount(txn, &prefix, &entry, request);
-        let own = LoginTerms { ttl: 0, max_ttl: 0, period: found.period };
-        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let last = if found.ttl_renewed > 0 { found.ttl_renewed } else { found.ttl };
+        let own = LoginTerms { ttl: last, period: found.period, ..LoginTerms::default() };
+        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let terms = TtlTerms {
             requested: increment,
-            usual: if said.ttl > 0 { said.ttl } else { last },
+            usual: said.ttl,
             max: said.max_ttl,
             explicit_max: found.explicit_max_ttl,
             period: said.period,
