@@ -228,7 +228,12 @@ impl TokenParameters {
 
     /// What a renewal of a token may grant now, whatever held at its login.
     pub fn renewal(&self) -> LoginTerms {
-        LoginTerms { ttl: self.token_ttl, max_ttl: self.token_max_ttl, period: self.token_period }
+        LoginTerms {
+            ttl: self.token_ttl,
+            max_ttl: self.token_max_ttl,
+            period: self.token_period,
+            group_aliases: None,
+        }
     }
 
     /// Whether a login now would give a token the policies that it has.

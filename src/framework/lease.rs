@@ -58,6 +58,8 @@ pub struct LoginTerms {
     /// Counted from the login.
     pub max_ttl: u64,
     pub period: u64,
+    /// The method's names of the groups that they are in now; `None` where it does not know.
+    pub group_aliases: Option<Vec<String>>,
 }
 
 /// What a handler is going to do outside, as it is kept until it is done.

@@ -78,7 +78,7 @@ impl IdentityStore<'_, '_> {
     }
 
     /// Lets an entity be in just those external groups of a mount that the method names: at
-    /// login, and when a token is renewed.
+    /// login, and at the renewal of a token where the method knows them then.
     ///
     /// # Errors
     /// Where the store cannot be read.

@@ -204,7 +204,13 @@ impl Pipeline {
         renewed.period = said.period;
         let renewed = TokenStore::new(&mut core).extend(name, &renewed, granted.ttl, now)?;
         let mut auth = auth_of(&renewed, token.to_owned(), granted.ttl);
-        IdentityStore::new(&mut core).tell(&mut auth)?;
+        let mut identities = IdentityStore::new(&mut core);
+        if let Some(names) = &said.group_aliases
+            && let Some(entity) = identities.entity_or_successor(&found.entity_id)?
+        {
+            identities.refresh_groups(&entity.id, &found.mount_accessor, names)?;
+        }
+        identities.tell(&mut auth)?;
         let warnings = granted.warning.into_iter().collect();
         Ok(Reply { auth: Some(auth), warnings, ..Reply::default() })
     }
