@@ -78,6 +78,7 @@ pub(super) trait ErasedHandler<S, O>: Send + Sync {
         params: Params,
     ) -> BoxFuture<'c, Result<(O, Vec<String>), Error>>;
     fn input_schema(&self) -> &Schema;
+    fn fields(&self) -> &Fields;
     /// The input takes whatever comes: no parameter can be unknown or in the way.
     fn takes_anything(&self) -> bool;
 }
@@ -122,6 +123,10 @@ where
 
     fn input_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     fn takes_anything(&self) -> bool {

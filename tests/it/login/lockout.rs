@@ -120,3 +120,22 @@ fn mount_is_tuned_to_other_limits_or_none() {
     let refused = "400 tuning of user lockout configuration for auth type \"token\" not allowed";
     assert_eq!(line(token), refused);
 }
+
+#[test]
+fn nobody_escapes_by_writing_a_name_as_a_number() {
+    let server = server("approle");
+    server.write("auth/approle/role/dev", &json!({"role_id": "123"})).unwrap();
+    let drawn = data(server.write("auth/approle/role/dev/secret-id", &json!({})).unwrap());
+    let attempt = |role_id: Value, secret_id: &Value| {
+        let given = json!({"role_id": role_id, "secret_id": secret_id});
+        login(&server, "auth/approle/login", &given).map(drop)
+    };
+    for role_id in [json!("123"), json!(123), json!("123"), json!(123), json!(123)] {
+        let refused = attempt(role_id, &json!("wrong"));
+        assert!(matches!(refused, Err(Error::BadRequest(_))), "{refused:?}");
+    }
+    for role_id in [json!(123), json!("123")] {
+        let refused = attempt(role_id, &drawn["secret_id"]);
+        assert!(matches!(refused, Err(Error::Denied)), "{refused:?}");
+    }
+}
