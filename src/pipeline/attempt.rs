@@ -75,6 +75,7 @@ impl Pipeline {
         }
         self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
         if acts_outside && txn.wrote_nothing() {
+            self.lockouts.settle(known, &outcome);
             return Ok(self.keep_outcome(request, known, outcome).await);
         }
         if !acts_outside {
@@ -101,6 +102,8 @@ impl Pipeline {
             }
             stands @ Commit::Stands => {
                 self.count_lease(&stands, known, target, &outcome);
+                self.lockouts.settle(known, &outcome);
+                self.lockouts.unlock(request, &outcome);
                 Ok(Attempt::Done(Box::new(outcome)))
             }
             Commit::Conflict(_) | Commit::NoRoom if acts_outside => {

@@ -114,6 +114,8 @@ struct Known {
     spends_last: bool,
     /// What is going to be done outside.
     intention: Option<Intention>,
+    /// Of a login: what it has counted.
+    logs_in: lockout::Progress,
 }
 
 impl Pipeline {
@@ -294,13 +296,17 @@ impl Pipeline {
         target: &Target,
     ) -> Result<Reply, Error> {
         let is_login = target.found.is_some_and(|found| found.login);
-        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
+        let attempted = if is_login {
+            self.lockouts.begin(txn, request, target, &known.logs_in)?
+        } else {
+            None
+        };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
-        let mut reply = self.lockouts.end(txn, attempted, handled)?;
+        let mut reply = self.lockouts.end(txn, attempted, &known.logs_in, handled)?;
         reply = self.follow(txn, request, reply).await?;
         self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {

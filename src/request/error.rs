@@ -15,6 +15,10 @@ pub enum Error {
     /// shown. 400.
     #[error("{0}")]
     InvalidCredentials(String),
+    /// Of a login: there is nobody of this name. Counted as [`Self::InvalidCredentials`], so that
+    /// nobody learns who exists; the text is shown. 400.
+    #[error("{0}")]
+    UnknownUser(String),
     /// The pipeline: run the handler again.
     #[error("what the request read has changed")]
     Conflict,
@@ -105,6 +109,7 @@ impl Error {
                 | Self::NotFound
                 | Self::NotFoundWith(_)
                 | Self::TooLarge(_)
+                | Self::UnknownUser(_)
                 | Self::UnsupportedOperation
                 | Self::UnsupportedPath
         )

@@ -125,6 +125,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "rng",
             "router",
             "secret",
+            "text",
             "txn",
         ],
     ),

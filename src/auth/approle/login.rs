@@ -37,7 +37,7 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
         return Err(Error::bad_request("missing role_id"));
     }
     let role = role_by_id(&mut call.storage, &input.role_id)?;
-    let role = role.ok_or_else(|| Error::bad_request(REFUSED))?;
+    let role = role.ok_or_else(|| Error::UnknownUser(REFUSED.into()))?;
     let secret =
         if role.bind_secret_id { Some(spend(call, &role, input.secret_id)?) } else { None };
     check_address(call, &role.secret_id_bound_cidrs, "by CIDR restrictions on the role")?;

@@ -39,7 +39,7 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
     let user = match user {
         Some(user) if matches => user,
         Some(_) => return Err(Error::InvalidCredentials(REFUSED.into())),
-        None => return Err(Error::bad_request(REFUSED)),
+        None => return Err(Error::UnknownUser(REFUSED.into())),
     };
     let mut auth = Auth {
         metadata: [(USERNAME.to_owned(), name.clone())].into(),
