@@ -215,7 +215,7 @@ impl Pipeline {
                 if is_of_node(error) {
                     return outcome.map(|()| false);
                 }
-                tracing::warn!(%error, act = stored.act, "an act outside is settled later");
+                tracing::warn!(mount, act = stored.act, "an act outside is settled later");
                 txn.roll_back();
             }
             let mut core = txn.scope(CORE);
