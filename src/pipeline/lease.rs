@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::revocation::deadline;
+use super::revocation::{ACT_TIME_MAX, deadline};
 use super::{CORE, Commit, Known, Pipeline};
 use crate::auth::token::{TokenEntry, TokenStore, auth_of};
 use crate::clock::Timestamp;
@@ -119,7 +119,8 @@ impl Pipeline {
         id: &str,
         increment: u64,
     ) -> Result<Reply, Error> {
-        let _one_at_a_time = self.leases.locks.lock(id).await;
+        let waits = tokio::time::timeout(ACT_TIME_MAX, self.leases.locks.lock(id));
+        let _one_at_a_time = waits.await.map_err(|_| Error::Unavailable(BUSY.into()))?;
         let lease = LeaseStore::new(&mut txn.scope(CORE)).get_in(State::Live, mount, id)?;
         let lease = lease.ok_or_else(|| Error::bad_request("lease expired"))?;
         let (entry, engine) = self.mount_of(txn, mount)?;
@@ -275,6 +276,9 @@ pub(super) fn last_use() -> Error {
          immediately revoked.",
     )
 }
+
+/// While its revocation waits for what does not answer.
+const BUSY: &str = "the lease is being revoked or renewed by another request: try again";
 
 fn past_max() -> Error {
     Error::bad_request("past the max TTL, cannot renew")
