@@ -13,10 +13,10 @@ use crate::clock::Timestamp;
 use crate::framework::{Call, NoParams, Route, Seconds};
 use crate::job::{Job, JobKind};
 use crate::lease::{
-    Force, LeaseEntry, LeaseStore, MountPlaces, State, file_name, id_of_file, is_token_name,
-    path_and_name,
+    Force, LeaseEntry, LeaseStore, MountPlaces, State, is_token_name, path_and_name,
 };
 use crate::request::{Error, Reply, Then};
+use crate::text::{as_name, of_name};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     let (renew, revoke) = ("Let a lease live longer.", "End a lease.");
@@ -182,7 +182,7 @@ async fn list_below(call: &mut Call<'_, Node>, prefix: &str) -> Result<Reply, Er
         prefix => format!("{prefix}/"),
     };
     // As stored: an id is made text again for what is shown alone.
-    let (stored, slash) = (file_name(&prefix), file_name("/"));
+    let (stored, slash) = (as_name(&prefix), as_name("/"));
     let (mut keys, mut looked_at) = (BTreeSet::new(), 0);
     for mount in MountPlaces::new(&mut call.storage).under(&prefix)? {
         for state in State::ALL {
@@ -193,8 +193,8 @@ async fn list_below(call: &mut Call<'_, Node>, prefix: &str) -> Result<Reply, Er
                 for file in &page.names {
                     if let Some(below) = file.strip_prefix(stored.as_str()) {
                         let key = match below.split_once(slash.as_str()) {
-                            Some((first, _)) => format!("{}/", id_of_file(first)),
-                            None => id_of_file(below),
+                            Some((first, _)) => format!("{}/", of_name(first)),
+                            None => of_name(below),
                         };
                         keys.insert(key);
                     }
@@ -367,7 +367,7 @@ async fn list_stuck(call: &mut Call<'_, Node>, input: Stuck) -> Result<Reply, Er
         total += leases.count(State::Irrevocable, &mount)?;
         let left = limit.min(LISTED_MAX).saturating_sub(shown.len());
         for file in leases.page(State::Irrevocable, &mount, None, left)?.names {
-            let id = id_of_file(&file);
+            let id = of_name(&file);
             if let Some(lease) = leases.get_in(State::Irrevocable, &mount, &id)? {
                 shown.push(json!({ "lease_id": id, "error": lease.error }));
             }
@@ -416,3 +416,6 @@ const LOOKED_AT_MAX: usize = 1 << 20;
 
 /// Without a limit, as in Vault.
 const STUCK_SHOWN: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

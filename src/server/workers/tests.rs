@@ -130,7 +130,7 @@ fn node(consensus: Arc<Again>) -> Node {
             path: "secret/".into(),
             ..sys::system_entry(rng.as_ref())
         };
-        txn.scope(crate::mount::ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
+        txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
     });
     futures_util::FutureExt::now_or_never(write).unwrap().unwrap();
     node
