@@ -18,6 +18,8 @@ pub use intent::{IntentStore, StoredIntent};
 pub use place::{MountPlaces, path_and_name};
 pub use prefix::{PrefixMark, PrefixMarks};
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -331,6 +333,31 @@ impl<'s, 't> LeaseStore<'s, 't> {
     /// Where the store cannot be read.
     pub fn count(&mut self, state: State, mount: &str) -> Result<u64, Error> {
         self.scope.directory_records(&directory(state, mount))
+    }
+
+    /// How many a mount has, in whatever state; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_all(&mut self, mount: &str) -> Result<u64, Error> {
+        State::ALL.iter().try_fold(0, |sum, state| Ok(sum + self.count(*state, mount)?))
+    }
+
+    /// How many all mounts but some have, in whatever state; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_others(&mut self, mounts: &BTreeSet<String>) -> Result<u64, Error> {
+        let mut sum = 0;
+        for state in State::ALL {
+            for name in self.scope.peek_names(state.directory())? {
+                let mount = name.trim_end_matches('/');
+                if !mounts.contains(mount) {
+                    sum += self.count(state, mount)?;
+                }
+            }
+        }
+        Ok(sum)
     }
 
     /// Some of the tokens that have leases, as directories, by storage name.

@@ -4,6 +4,7 @@ mod attempt;
 mod authorize;
 mod errors;
 mod lease;
+mod lease_quota;
 mod lockout;
 mod locks;
 mod login;
@@ -59,6 +60,7 @@ pub struct Pipeline {
     limiter: quota::Limiter,
     identities: WhoCache,
     lockouts: Lockouts,
+    places: lease_quota::Places,
     measured: Measured,
     once: Once,
     queues: Queues,
@@ -116,6 +118,8 @@ struct Known {
     intention: Option<Intention>,
     /// Of a login: what it has counted.
     logs_in: lockout::Progress,
+    /// Under a lease-count quota.
+    place: lease_quota::OwnPlace,
 }
 
 impl Pipeline {
@@ -135,6 +139,7 @@ impl Pipeline {
             limiter: quota::Limiter::default(),
             identities: WhoCache::default(),
             lockouts: Lockouts::default(),
+            places: lease_quota::Places::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Queues::default(),
@@ -307,6 +312,9 @@ impl Pipeline {
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
         let mut reply = self.lockouts.end(txn, attempted, &known.logs_in, handled)?;
+        if lease_quota::makes_lease(target, &reply) {
+            self.take_place(txn, request, known, target)?;
+        }
         reply = self.follow(txn, request, reply).await?;
         self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {

@@ -12,6 +12,7 @@ mod first;
 mod inspect;
 pub mod jobs;
 mod keys;
+mod lease_quotas;
 mod leases;
 mod locked_users;
 mod metrics;
@@ -77,6 +78,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         plugins::routes(),
         process::routes(),
         quotas::routes(),
+        lease_quotas::routes(),
         tools::routes(),
         versions::routes(),
         wrapping::routes(),

@@ -15,7 +15,7 @@ use strongroom::request::{Error, Lease, Operation, Reply};
 use strongroom::server::{end_leases_now, end_what_is_due};
 use strongroom::txn::{Scope, Txn};
 
-pub(crate) use backend::{Backend, Mode};
+pub(crate) use backend::{Backend, Mode, engine as backend_engine};
 
 use crate::harness::Server;
 
