@@ -26,6 +26,7 @@ pub mod framework;
 pub mod mount;
 
 // State.
+pub mod backup;
 pub mod barrier;
 pub mod cluster;
 pub mod expiry;

@@ -181,6 +181,23 @@ impl Keyring {
         self.open(RESPONSE_TAG, context, value)
     }
 
+    /// Seals the checksums of a backup: whoever has no keyring of this cluster can neither make
+    /// nor change one. Opens with any later keyring of the cluster.
+    ///
+    /// # Errors
+    /// Where they are too long.
+    pub fn seal_checksums(&self, rng: &dyn Rng, checksums: &[u8]) -> Result<Vec<u8>, SealError> {
+        let sealed = self.seal(rng, CHECKSUMS_TAG, &[], &[checksums])?;
+        Ok(sealed.as_bytes().to_vec())
+    }
+
+    /// # Errors
+    /// As [`Keyring::open_record`].
+    pub fn open_checksums(&self, sealed: &[u8]) -> Result<Secret<Vec<u8>>, OpenError> {
+        let sealed = Ciphertext::from_sealed(Bytes::copy_from_slice(sealed));
+        self.open(CHECKSUMS_TAG, &[], &sealed)
+    }
+
     /// Shows that an encoded batch comes from a node that was unsealed. The key outlives
     /// rotations.
     pub fn mac(&self, batch: &[u8]) -> [u8; 32] {
@@ -370,6 +387,7 @@ const HEADER_BYTES: usize = 5;
 const DIRECTORY_TAG: &[u8] = b"strongroom directory 1\0";
 const RECORD_TAG: &[u8] = b"strongroom record 1\0";
 const RESPONSE_TAG: &[u8] = b"strongroom response 1\0";
+const CHECKSUMS_TAG: &[u8] = b"strongroom backup 1\0";
 const BATCH_TAG: &[u8] = b"strongroom batch 1\0";
 const FORWARD_TAG: &[u8] = b"strongroom forward proof 1\0";
 

@@ -47,7 +47,7 @@ pub enum MembershipError {
     #[error("the membership cannot be changed: {0}")]
     Refused(String),
     /// It may yet come about.
-    #[error("leadership was lost before the change was known to be committed")]
+    #[error("leadership or the quorum was lost before the change was known to be committed")]
     Uncertain,
     #[error("replication has stopped: {0}")]
     Stopped(String),
@@ -141,6 +141,16 @@ impl RaftLog {
             changes.push(ChangeMembers::RemoveVoters(BTreeSet::from([replaced])));
         }
         self.change(ChangeMembers::Batch(changes)).await
+    }
+
+    /// Takes a voter's vote away; it keeps getting the log.
+    ///
+    /// # Errors
+    /// As the variants of [`MembershipError`] say.
+    pub async fn demote(&self, id: u64) -> Result<(), MembershipError> {
+        let changes = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+        let change = async || self.raft.change_membership(changes.clone(), true).await.map(drop);
+        self.settled(change).await
     }
 
     /// Takes a node out, voter or learner. It should be on the list of removed ids first.
@@ -265,7 +275,10 @@ impl RaftLog {
     ) -> Result<(), MembershipError> {
         let deadline = Instant::now() + IN_PROGRESS_WAIT;
         loop {
-            match change().await.map_err(membership_error) {
+            // Without a quorum, raft would wait until there is one.
+            let changed = tokio::time::timeout(AGREEMENT_WAIT, change()).await;
+            let Ok(changed) = changed else { return Err(MembershipError::Uncertain) };
+            match changed.map_err(membership_error) {
                 Err(MembershipError::InProgress) if Instant::now() < deadline => {
                     tokio::time::sleep(IN_PROGRESS_RETRY).await;
                 }
@@ -310,6 +323,9 @@ const IN_PROGRESS_RETRY: Duration = Duration::from_millis(10);
 
 /// Two nodes that join at once, each with its change of learner and of voter, on a slow disk.
 const IN_PROGRESS_WAIT: Duration = Duration::from_secs(10);
+
+/// For a quorum to agree on a change.
+const AGREEMENT_WAIT: Duration = Duration::from_secs(20);
 
 /// Entries that a new voter may lack: it gets them while the change is committed.
 const CAUGHT_UP: u64 = 1000;

@@ -1,6 +1,7 @@
 //! Raft's messages on their way out.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -106,6 +107,12 @@ impl Connection {
         &mut self,
         input: impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     ) -> Result<AppendResponses<'s>, RPCError<TypeConfig>> {
+        // openraft backs off as it makes the first request. A call that fails before it wants one
+        // (a refused connection) would be made again at once, without end.
+        let mut input = input.peekable();
+        if Pin::new(&mut input).peek().await.is_none() {
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
         let sent = Arc::new(Mutex::new(VecDeque::new()));
         let (header, sending) = (self.header, sent.clone());
         let requests = input.map(move |request| {

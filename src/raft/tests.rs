@@ -76,6 +76,39 @@ impl Peers for NoPeers {
     }
 }
 
+#[tokio::test]
+async fn entries_are_asked_for_before_a_node_that_refuses_connections_is_called() {
+    // The wait between two attempts is in the asking: a call that fails without would spin.
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use openraft::network::{RPCOption, RaftNetworkFactory as _, RaftNetworkV2 as _};
+    let mut network = Network {
+        id: 7,
+        peers: Arc::new(NoPeers),
+        statuses: Arc::default(),
+        backoff: Vec::new(),
+        snapshot_timeout: DEADLINE,
+    };
+    let mut connection = network.new_client(8, &NodeInfo::default()).await;
+    let asked = Arc::new(AtomicBool::new(false));
+    let asking = asked.clone();
+    let requests = futures_util::stream::once(async move {
+        asking.store(true, Ordering::Relaxed);
+        openraft::raft::AppendEntriesRequest {
+            vote: openraft::Vote::new_committed(1, 7),
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: None,
+        }
+    });
+    let answers = connection.stream_append(Box::pin(requests), RPCOption::new(DEADLINE)).await;
+    assert!(answers.is_err(), "nobody is there");
+    drop(answers);
+    assert!(asked.load(Ordering::Relaxed));
+    let nothing = Box::pin(futures_util::stream::empty());
+    assert!(connection.stream_append(nothing, RPCOption::new(DEADLINE)).await.is_ok(), "no call");
+}
+
 /// A node alone, which leads.
 async fn alone(log: impl RaftLogStorage<TypeConfig>, state: Arc<dyn StateStore>) -> Arc<RaftLog> {
     let options = Options { timing: Timing::new(Profile::Fast, 1), ..Options::default() };

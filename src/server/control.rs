@@ -7,11 +7,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use super::autopilot::Autopilot;
 use super::consensus::{Consensus, Role};
 use super::joining::{JoinTarget, Pending};
 use super::migration::Migration;
 use super::process::NodeProcess;
-use super::replicated::Replicated;
+use super::replicated::{Replicated, url_of};
 use super::seals::{Wrapper, backends};
 use super::unsealing::{Shares, Way};
 use crate::audit::Broker;
@@ -26,9 +27,9 @@ use crate::rng::Rng;
 use crate::seal::{Division, KeyringRecord, SealConfiguration, SealKind};
 use crate::secret::Secret;
 use crate::sys::{
-    Admitted, Answer, BackendStatus, Challenge, HaNode, Health, Init, InitReply, Join, JoinToken,
-    Joiner, Keys, LeaderStatus, MetricsFormat, NodeControl, NodeRecord, Peer, Process, SealStatus,
-    Unseal,
+    Admitted, Answer, AutopilotConfiguration, AutopilotState, BackendStatus, Challenge, HaNode,
+    Health, Init, InitReply, Join, JoinToken, Joiner, Keys, LeaderStatus, MetricsFormat,
+    NodeControl, NodeRecord, Peer, Process, SealStatus, Unseal,
 };
 use crate::telemetry::Telemetry;
 
@@ -76,8 +77,9 @@ pub struct Control {
     pub(super) initialising: tokio::sync::Mutex<()>,
     /// Held from an admission's first look at the members until the newcomer is one.
     pub(super) admitting: tokio::sync::Mutex<()>,
-    active_since: std::sync::Mutex<Option<Timestamp>>,
     pub(super) keys: Keys,
+    pub(super) active_since: std::sync::Mutex<Option<Timestamp>>,
+    pub(super) autopilot: Autopilot,
 }
 
 impl Control {
@@ -114,6 +116,7 @@ impl Control {
             initialising: tokio::sync::Mutex::default(),
             admitting: tokio::sync::Mutex::default(),
             active_since: std::sync::Mutex::default(),
+            autopilot: Autopilot::default(),
         }
     }
 
@@ -442,6 +445,21 @@ impl NodeControl for Control {
         Ok(nodes)
     }
 
+    fn check_snapshot(&self) -> Result<(), Error> {
+        self.check_backup()
+    }
+
+    fn autopilot_state(
+        &self,
+        configuration: &AutopilotConfiguration,
+    ) -> Result<AutopilotState, Error> {
+        self.members_state(configuration)
+    }
+
+    fn set_voter<'a>(&'a self, name: &'a str, votes: bool) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.change_vote(name, votes))
+    }
+
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.take_out(name))
     }
@@ -489,22 +507,6 @@ impl NodeControl for Control {
             Ok(())
         })
     }
-}
-
-impl Control {
-    /// Called when this node begins or ends to lead.
-    pub(super) fn set_active(&self, active: bool) {
-        let since = active.then(|| self.clock.now());
-        *self.active_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-}
-
-/// As Vault shows it; the membership holds `host:port`.
-fn url_of(cluster_address: &str) -> String {
-    if cluster_address.is_empty() || cluster_address.contains("://") {
-        return cluster_address.to_owned();
-    }
-    format!("https://{cluster_address}")
 }
 
 pub(super) fn unavailable(error: LogError) -> Error {

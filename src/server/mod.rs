@@ -2,6 +2,8 @@
 
 mod admission;
 mod audit;
+mod autopilot;
+mod backup;
 mod certificates;
 mod consensus;
 mod control;

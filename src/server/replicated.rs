@@ -11,6 +11,7 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::backup::Backups;
 use super::consensus::{Consensus, Founded, Leader, Progress, Role};
 use super::founding::Marks;
 use super::observer::{Observer, heed};
@@ -85,6 +86,7 @@ pub struct Replicated {
     stop: watch::Sender<bool>,
     standing: Arc<Standing>,
     pub(super) marks: Marks,
+    pub(super) backups: Backups,
 }
 
 impl Replicated {
@@ -149,7 +151,10 @@ impl Replicated {
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        Ok(Arc::new(Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks }))
+        let backups = Backups::default();
+        let node =
+            Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks, backups };
+        Ok(Arc::new(node))
     }
 
     /// What [`Self::start`] will call the node in this folder: `configured`, unless it is empty.
@@ -260,7 +265,10 @@ impl Consensus for Replicated {
                 api_address: leader.api_address.clone(),
             };
             let answered = self.cluster.forward(leader.id, &info, forwarded).await;
-            answered.map(|(outcome, _)| outcome)
+            answered.map(|(outcome, applied)| {
+                self.backups.note_applied(applied);
+                outcome
+            })
         })
     }
 
@@ -493,6 +501,14 @@ fn with_port(address: &str, port: u16) -> String {
         Some(host) => format!("{host}:{port}"),
         None => address.to_owned(),
     }
+}
+
+/// As Vault shows it; the membership holds `host:port`.
+pub(super) fn url_of(cluster_address: &str) -> String {
+    if cluster_address.is_empty() || cluster_address.contains("://") {
+        return cluster_address.to_owned();
+    }
+    format!("https://{cluster_address}")
 }
 
 /// Shows to other nodes that this one is unsealed.

@@ -65,7 +65,14 @@ impl Service {
         let _at_work = self.control.process.enter(&request, self.control.now());
         let watches = request.path == MONITOR && request.operation == Operation::Read;
         let watches = watches.then(|| request.params.clone());
+        let saves = request.path == SNAPSHOT && request.operation == Operation::Read;
         let mut answer = self.route(request).await;
+        if saves && answer.outcome.is_ok() && answer.redirect.is_none() {
+            match self.control.backup().await {
+                Ok(download) => answer.download = Some(download),
+                Err(error) => answer.outcome = Err(error),
+            }
+        }
         if let Some(params) =
             watches.filter(|_| answer.outcome.is_ok() && answer.redirect.is_none())
         {
@@ -350,8 +357,9 @@ impl Entrance {
 }
 
 impl Handler for Entrance {
-    fn body_rule(&self, _: &str) -> BodyRule {
-        BodyRule::Parameters
+    fn body_rule(&self, path: &str) -> BodyRule {
+        // No deadline: it takes as long as there is state to export.
+        if path == SNAPSHOT { BodyRule::Streamed } else { BodyRule::Parameters }
     }
 
     fn handle(&self, request: Request, _: Option<Upload>) -> BoxFuture<'static, Answer> {
@@ -411,6 +419,9 @@ impl Admits for Entrance {
 
 /// What is sent as it is logged, once the request is allowed.
 const MONITOR: &str = "sys/monitor";
+
+/// Likewise.
+const SNAPSHOT: &str = "sys/storage/raft/snapshot";
 
 /// As Vault's clients send it.
 const NO_FORWARDING: &str = "x-vault-no-request-forwarding";

@@ -11,7 +11,10 @@ use crate::engines::identity::oidc;
 use crate::expiry::Due;
 use crate::pipeline::Pipeline;
 use crate::request::Error;
-use crate::sys::{self, NodeRecord, expiry, jobs, write_missing_records};
+use crate::sys::{
+    self, AUTOPILOT_CONFIGURATION, AutopilotConfiguration, NodeRecord, expiry, jobs,
+    write_missing_records,
+};
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -162,9 +165,13 @@ async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Err
 
 /// Nodes that were admitted become voters once they have the log.
 async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
-    let records = pipeline
+    if control.consensus.replicated().is_none() {
+        return Ok(());
+    }
+    let (records, autopilot) = pipeline
         .internal(|txn| {
             let mut core = txn.scope(CORE);
+            let autopilot = core.get::<AutopilotConfiguration>(AUTOPILOT_CONFIGURATION)?;
             let mut records = Vec::new();
             for name in core.list("cluster/node")? {
                 let record = core.get::<NodeRecord>(&format!("cluster/node/{name}"))?;
@@ -172,9 +179,11 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
                     records.push((id, record));
                 }
             }
-            Ok(records)
+            Ok((records, autopilot.unwrap_or_default()))
         })
         .await?;
+    let records = control.stable(&autopilot, records)?;
+    control.clean_up(&autopilot).await?;
     if records.is_empty() {
         return Ok(());
     }

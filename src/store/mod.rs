@@ -21,8 +21,8 @@ pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
 pub use memory::{MemoryState, Tables};
 pub use requests::{PROXIED_WINDOW, Requests};
 pub use state::{
-    Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, State, inspect,
-    verify,
+    Kind as StateKind, OnDurable, Options as StateOptions, Pressure, SnapshotInfo, SnapshotItem,
+    State, inspect, verify, walk,
 };
 pub use vfs::{Disk, File, Free, Lock, Vfs};
 pub use watermark::Watermark;

@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::autopilot::{AutopilotConfiguration, AutopilotState};
 use super::keys::Keys;
 use super::process::Process;
 use super::raft::{Admitted, Answer, Challenge, Join, JoinToken, Joiner, NodeRecord, Peer};
@@ -57,6 +58,18 @@ pub trait NodeControl: Send + Sync {
     /// # Errors
     /// Where the node's record cannot be read.
     fn ha_status(&self) -> Result<Vec<HaNode>, Error>;
+
+    /// Whether this node keeps its state on disk, so that it can be saved.
+    fn check_snapshot(&self) -> Result<(), Error>;
+
+    /// How the cluster's nodes are. For the active node: only it hears of the others.
+    fn autopilot_state(
+        &self,
+        configuration: &AutopilotConfiguration,
+    ) -> Result<AutopilotState, Error>;
+
+    /// Gives a node a vote or takes it away, by name or raft id; nothing where there is none.
+    fn set_voter<'a>(&'a self, name: &'a str, votes: bool) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Takes a node out, by name or raft id; nothing where there is none.
     fn remove_peer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Error>>;

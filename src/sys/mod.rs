@@ -1,6 +1,7 @@
 //! The URL space `sys/`, one file for each subject.
 
 mod audit;
+mod autopilot;
 mod browsers;
 mod capabilities;
 mod control;
@@ -26,12 +27,16 @@ mod process;
 mod quotas;
 mod raft;
 mod remount;
+mod snapshots;
 mod tools;
 mod tuning;
 mod ui;
 mod versions;
 mod wrapping;
 
+pub use autopilot::{
+    AUTOPILOT_CONFIGURATION, AutopilotConfiguration, AutopilotServer, AutopilotState, go_duration,
+};
 pub use browsers::{CORS, CorsRecord};
 pub use control::{
     BackendStatus, HaNode, Health, Init, InitReply, LeaderStatus, MetricsFormat, NodeControl,
@@ -67,6 +72,8 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         capabilities::routes(),
         ui::routes(),
         raft::routes(),
+        autopilot::routes(),
+        snapshots::routes(),
         remount::routes(),
         browsers::routes(),
         counters::routes(),

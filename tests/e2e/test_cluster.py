@@ -80,6 +80,40 @@ class ThreeNodes(Case):
         self.assertEqual(shown[0], shown[1])
         self.assertEqual(shown[0].count("follower"), 2, shown[0])
 
+    def test_each_node_saves_a_snapshot_that_is_whole_and_bao_takes_it_too(self):
+        for node in self.cluster.nodes:
+            for program in (harness.bao_program(), harness.STRONGROOM):
+                self.expect(self.cluster.active().write(f"{self.mount}/x", {"by": node.name}), 204)
+                file = f"{self.folder}/{node.name}-{uuid.uuid4()}.snap"
+                client = Client(program, node, self.folder)
+                client.ok("operator", "raft", "snapshot", "save", file)
+                own = Client(harness.STRONGROOM, node, self.folder)
+                said = own.json("operator", "raft", "snapshot", "inspect", file)
+                checked = own.json("operator", "raft", "snapshot", "verify", file)
+                self.assertEqual(said["Index"], checked["Index"])
+                self.assertGreater(checked["Records"], 0)
+
+    def test_a_snapshot_that_was_changed_is_refused(self):
+        client = Client(harness.STRONGROOM, self.cluster.standbys()[0], self.folder)
+        file = f"{self.folder}/changed.snap"
+        client.ok("operator", "raft", "snapshot", "save", file)
+        with open(file, "r+b") as archive:
+            archive.truncate(archive.seek(0, 2) - 9)
+        for command in ("inspect", "verify"):
+            refused = client.run("operator", "raft", "snapshot", command, file)
+            self.assertEqual(refused.status, 1, refused)
+            self.assertIn("is no good", refused.err)
+
+    def test_autopilot_is_shown_and_set_by_both_command_lines(self):
+        node = self.cluster.standbys()[0]
+        for program in (harness.bao_program(), harness.STRONGROOM):
+            client = Client(program, node, self.folder)
+            client.ok("operator", "raft", "autopilot", "set-config", "-max-trailing-logs=1234")
+            shown = client.json("operator", "raft", "autopilot", "get-config")
+            self.assertIn(1234, shown.values())
+            state = client.json("operator", "raft", "autopilot", "state")
+            self.assertIn("n1", str(state))
+
     def test_killing_the_leader_loses_nothing_at_the_other_nodes(self):
         active = self.cluster.active()
         others = [node for node in self.cluster.nodes if node is not active]

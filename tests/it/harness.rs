@@ -407,6 +407,21 @@ impl sys::NodeControl for NoNode {
         Err(Error::internal("no node"))
     }
 
+    fn check_snapshot(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn autopilot_state(
+        &self,
+        _: &sys::AutopilotConfiguration,
+    ) -> Result<sys::AutopilotState, Error> {
+        Err(Error::internal("no node"))
+    }
+
+    fn set_voter<'a>(&'a self, _: &'a str, _: bool) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn remove_peer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Err(Error::internal("no node")) })
     }

@@ -14,10 +14,12 @@ mod sled;
 mod snapshot;
 mod table;
 mod view;
+mod walk;
 
 pub use place::Kind;
 pub use snapshot::{SnapshotInfo, inspect, verify};
 pub(super) use table::listed_range;
+pub use walk::{SnapshotItem, walk};
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};

@@ -66,14 +66,14 @@ pub fn inspect(file: &Path) -> Result<SnapshotInfo, Error> {
 /// # Errors
 /// Where one is wrong, or the file is a newer program's.
 pub fn verify(file: &Path) -> Result<SnapshotInfo, Error> {
-    read(file, &mut |_, _| Ok(()))
+    read(file, &mut |_, _, _| Ok(()))
 }
 
 /// Puts a snapshot into an empty checkpoint.
 pub(super) fn load(file: &Path, checkpoint: &dyn Checkpoint) -> Result<SnapshotInfo, Error> {
     let mut changes: Vec<Change> = Vec::new();
     let mut bytes = 0;
-    let info = read(file, &mut |key, value| {
+    let info = read(file, &mut |_, key, value| {
         bytes += value.len();
         changes.push((key, Some(value)));
         if bytes >= LOAD_BYTES {
@@ -170,9 +170,10 @@ fn header(mark: &Mark) -> Vec<u8> {
     header
 }
 
-type Visit<'a> = dyn FnMut(RawKey, Vec<u8>) -> Result<(), Error> + 'a;
+/// Given the end of the item's block in the file, its key and its value.
+type Visit<'a> = dyn FnMut(u64, RawKey, Vec<u8>) -> Result<(), Error> + 'a;
 
-fn read(file: &Path, visit: &mut Visit<'_>) -> Result<SnapshotInfo, Error> {
+pub(super) fn read(file: &Path, visit: &mut Visit<'_>) -> Result<SnapshotInfo, Error> {
     let mut reader = Reader::open(file)?;
     let mark = reader.header()?;
     let mut items = 0;
@@ -186,7 +187,7 @@ fn read(file: &Path, visit: &mut Visit<'_>) -> Result<SnapshotInfo, Error> {
             let Some(key) = known(key).filter(|key| previous < Some(*key)) else {
                 return Err(reader.damaged("a key is unknown or out of order"));
             };
-            visit(key, value.to_vec())?;
+            visit(reader.at, key, value.to_vec())?;
             previous = Some(key);
             items += 1;
         }

@@ -99,4 +99,5 @@ async fn active_node_that_has_lost_its_quorum_answers_as_a_standby() {
     let (code, _) =
         a.ask(Operation::Read, "sys/health", "", json!({ "standbycode": 473 })).await.unwrap();
     assert_eq!(code, Some(473));
+    a.stop().await;
 }

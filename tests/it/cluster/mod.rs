@@ -1,5 +1,7 @@
 //! Nodes in this process, over real connections on ports that the system chooses.
 
+mod autopilot;
+mod backup;
 mod founding;
 mod handover;
 mod joining;

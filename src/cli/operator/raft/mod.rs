@@ -1,5 +1,6 @@
 //! `operator raft`
 
+mod autopilot;
 mod demote;
 mod join;
 mod list_peers;
@@ -19,6 +20,8 @@ pub(in crate::cli) enum Command {
     Promote(promote::Args),
     Demote(demote::Args),
     #[command(subcommand)]
+    Autopilot(autopilot::Command),
+    #[command(subcommand)]
     Snapshot(snapshot::Command),
 }
 
@@ -29,6 +32,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::RemovePeer(args) => remove_peer::run(session, &args).await,
         Command::Promote(args) => promote::run(session, &args).await,
         Command::Demote(args) => demote::run(session, &args).await,
+        Command::Autopilot(command) => autopilot::run(session, command).await,
         Command::Snapshot(command) => snapshot::run(session, command).await,
     }
 }
