@@ -62,8 +62,8 @@ impl Pipeline {
             Some(limited) => leases.count_others(&limited)?,
         };
         let LeaseLimit { name, max_leases, .. } = limit;
-        let under_way = taken.entry(name.clone()).or_default();
-        if count.saturating_add(*under_way) >= *max_leases {
+        let under_way = taken.get(name).copied().unwrap_or_default();
+        if count.saturating_add(under_way) >= *max_leases {
             self.measured.lease_refused();
             // As in Vault, through its formatter of many errors: scripts look for it.
             return Err(Error::TooMany(format!(
@@ -71,7 +71,7 @@ impl Pipeline {
                 request.path
             )));
         }
-        *under_way += 1;
+        taken.insert(name.clone(), under_way.saturating_add(1));
         *own = Some(Place { taken: self.places.0.clone(), name: name.clone() });
         Ok(())
     }
