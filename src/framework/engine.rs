@@ -158,6 +158,9 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
         let (route, captures) = self.find(path)?;
         let name = route.lock_name?;
         let (params, _) = merge(params.clone(), captures);
+        // As the handler gets them: nobody has two names by writing one as a number. What cannot
+        // be read logs nobody in.
+        let (params, _) = route.handler(Operation::Update)?.fields().coerce(params).ok()?;
         name(&params)
     }
 

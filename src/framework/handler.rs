@@ -79,6 +79,7 @@ pub(super) trait ErasedHandler<S, O>: Send + Sync {
         params: Params,
     ) -> BoxFuture<'c, Result<(O, Vec<String>), Error>>;
     fn input_schema(&self) -> &Schema;
+    fn fields(&self) -> &Fields;
     /// The input takes whatever comes: no parameter can be unknown or in the way.
     fn takes_anything(&self) -> bool;
 }
@@ -123,6 +124,10 @@ where
 
     fn input_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     fn takes_anything(&self) -> bool {

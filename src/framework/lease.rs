@@ -52,13 +52,15 @@ pub struct Login<I> {
 }
 
 /// What an auth method grants at a renewal, in seconds; 0 wherever it says nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LoginTerms {
-    /// Where the caller asks for nothing.
+    /// Where the caller asks for nothing; 0: the mount's default, whatever was granted last.
     pub ttl: u64,
     /// Counted from the login.
     pub max_ttl: u64,
     pub period: u64,
+    /// The method's names of the groups that they are in now; `None` where it does not know.
+    pub group_aliases: Option<Vec<String>>,
 }
 
 /// What a handler is going to do outside, as it is kept until it is done.

@@ -101,8 +101,8 @@ impl<S: Send + Sync + 'static> Route<S> {
         self.unauthenticated()
     }
 
-    /// As [`Self::login`]; `name` tells of the parameters, captures included, under which name
-    /// failures are counted that lock the user out.
+    /// As [`Self::login`]; `name` tells of the parameters, captures included and made what the
+    /// handler declares, under which name failures are counted that lock the user out.
     #[must_use]
     pub fn login_as(mut self, name: fn(&Params) -> Option<String>) -> Self {
         self.lock_name = Some(name);

@@ -77,7 +77,8 @@ impl IdentityStore<'_, '_> {
         Ok(())
     }
 
-    /// Lets an entity be in just those external groups of a mount that the method names.
+    /// Lets an entity be in just those external groups of a mount that the method names: at
+    /// login, and at the renewal of a token where the method knows them then.
     ///
     /// # Errors
     /// Where the store cannot be read.

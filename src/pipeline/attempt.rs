@@ -66,6 +66,7 @@ impl Pipeline {
         }
         known.afterwards = txn.take_afterwards();
         if acts_outside && txn.wrote_nothing() {
+            self.lockouts.settle(known, &outcome);
             return Ok(self.keep_outcome(request, known, outcome).await);
         }
         if !acts_outside {
@@ -143,6 +144,8 @@ impl Pipeline {
             }
             stands @ Commit::Stands => {
                 self.count_lease(&stands, known, target, &outcome);
+                self.lockouts.settle(known, &outcome);
+                self.lockouts.unlock(request, &outcome);
                 Ok(Attempt::Done(Box::new(outcome)))
             }
             other => self.unsettled(other, request, known).await,

@@ -189,12 +189,12 @@ impl Pipeline {
         };
         let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
         let context = self.of_mount(txn, &prefix, &entry, request);
-        let own = LoginTerms { ttl: 0, max_ttl: 0, period: found.period };
-        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let last = if found.ttl_renewed > 0 { found.ttl_renewed } else { found.ttl };
+        let own = LoginTerms { ttl: last, period: found.period, ..LoginTerms::default() };
+        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let terms = TtlTerms {
             requested: increment,
-            usual: if said.ttl > 0 { said.ttl } else { last },
+            usual: said.ttl,
             max: said.max_ttl,
             explicit_max: found.explicit_max_ttl,
             period: said.period,
@@ -206,7 +206,13 @@ impl Pipeline {
         renewed.period = said.period;
         let renewed = TokenStore::new(&mut core).extend(name, &renewed, granted.ttl, now)?;
         let mut auth = auth_of(&renewed, token.to_owned(), granted.ttl);
-        IdentityStore::new(&mut core).tell(&mut auth)?;
+        let mut identities = IdentityStore::new(&mut core);
+        if let Some(names) = &said.group_aliases
+            && let Some(entity) = identities.entity_or_successor(&found.entity_id)?
+        {
+            identities.refresh_groups(&entity.id, &found.mount_accessor, names)?;
+        }
+        identities.tell(&mut auth)?;
         let warnings = granted.warning.into_iter().collect();
         Ok(Reply { auth: Some(auth), warnings, ..Reply::default() })
     }

@@ -4,6 +4,7 @@ mod attempt;
 mod authorize;
 mod errors;
 mod lease;
+mod lease_quota;
 mod lockout;
 mod locks;
 mod login;
@@ -58,6 +59,7 @@ pub struct Pipeline {
     limiter: quota::Limiter,
     identities: WhoCache,
     lockouts: Lockouts,
+    places: lease_quota::Places,
     measured: Measured,
     once: Once,
     /// Requests that lost a record to another.
@@ -118,6 +120,10 @@ struct Known {
     intention: Option<Intention>,
     /// Told once the answer was audited.
     afterwards: Vec<Afterwards>,
+    /// Of a login: what it has counted.
+    logs_in: lockout::Progress,
+    /// Under a lease-count quota.
+    place: lease_quota::OwnPlace,
 }
 
 impl Known {
@@ -149,6 +155,7 @@ impl Pipeline {
             limiter: quota::Limiter::default(),
             identities: WhoCache::default(),
             lockouts: Lockouts::default(),
+            places: lease_quota::Places::default(),
             measured: Measured::default(),
             once: Once::default(),
             queues: Locks::default(),
@@ -313,13 +320,20 @@ impl Pipeline {
         target: &Target,
     ) -> Result<Reply, Error> {
         let is_login = target.found.is_some_and(|found| found.login);
-        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
+        let attempted = if is_login {
+            self.lockouts.begin(txn, request, target, &known.logs_in)?
+        } else {
+            None
+        };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
-        let mut reply = self.lockouts.end(txn, attempted, handled)?;
+        let mut reply = self.lockouts.end(txn, attempted, &known.logs_in, handled)?;
+        if lease_quota::makes_lease(target, &reply) {
+            self.take_place(txn, request, known, target)?;
+        }
         reply = self.follow(txn, request, reply).await?;
         self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {

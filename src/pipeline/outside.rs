@@ -11,7 +11,7 @@ use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::framework::Begun;
 use crate::lease::{IntentStore, StoredIntent};
 use crate::mount::ROOT_NAMESPACE;
-use crate::request::{Error, Params, Reply, Request};
+use crate::request::{Error, Operation, Params, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
 
@@ -82,6 +82,10 @@ impl Pipeline {
         };
         if found.intends && known.spends_last {
             return Err(super::lease::last_use());
+        }
+        // What is read is made, and leased.
+        if known.operation == Operation::Read {
+            self.take_place(txn, request, known, target)?;
         }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);

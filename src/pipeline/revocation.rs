@@ -9,9 +9,10 @@ use super::locks::Locks;
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::auth::token::TokenStore;
 use crate::framework::Leased;
-use crate::lease::{Counts, LeaseStore, MountPlaces, State, id_of_file};
+use crate::lease::{Counts, LeaseStore, MountPlaces, State};
 use crate::mount::ROOT_NAMESPACE;
 use crate::request::{Error, Reply, Request, Then};
+use crate::text::of_name;
 use crate::txn::{Page, Txn};
 
 /// What the active node remembers of leases.
@@ -159,7 +160,7 @@ impl Pipeline {
             let mut after = None;
             loop {
                 let page = self.lease_page(State::Ending, &mount, after.as_deref()).await?;
-                let ids = page.names.iter().map(|file| id_of_file(file));
+                let ids = page.names.iter().map(|file| of_name(file));
                 let ids = ids.filter(|id| id.starts_with(prefix)).collect();
                 for outcome in self.end_leases(&mount, ids, PARALLEL_OF_REQUEST).await {
                     match outcome? {
@@ -200,7 +201,7 @@ impl Pipeline {
             let mut after = None;
             loop {
                 let page = self.lease_page(state, mount, after.as_deref()).await?;
-                let ids = page.names.iter().map(|file| id_of_file(file));
+                let ids = page.names.iter().map(|file| of_name(file));
                 for id in ids.filter(|id| id.starts_with(prefix)) {
                     count += 1;
                     if error.is_none() {

@@ -15,6 +15,10 @@ pub enum Error {
     /// shown. 400.
     #[error("{0}")]
     InvalidCredentials(String),
+    /// Of a login: there is nobody of this name. Counted as [`Self::InvalidCredentials`], so that
+    /// nobody learns who exists; the text is shown. 400.
+    #[error("{0}")]
+    UnknownUser(String),
     /// The pipeline: run the handler again.
     #[error("what the request read has changed")]
     Conflict,
@@ -105,6 +109,7 @@ impl Error {
                 | Self::NotFound
                 | Self::NotFoundWith(_)
                 | Self::TooLarge(_)
+                | Self::UnknownUser(_)
                 | Self::UnsupportedOperation
                 | Self::UnsupportedPath
         )
@@ -131,7 +136,7 @@ impl Error {
             Self::Denied | Self::Forbidden(_) => "permission denied",
             Self::DiskFull => "not enough free disk space to write",
             Self::Failed(_) | Self::Internal(_) => "internal error",
-            Self::InvalidCredentials(_) => "invalid credentials",
+            Self::InvalidCredentials(_) | Self::UnknownUser(_) => "invalid credentials",
             Self::LeadershipLost | Self::Unresolved => "leadership changed during the request",
             Self::Missing(_) | Self::NotFound | Self::NotFoundWith(_) => "not found",
             Self::NoRoute(_) | Self::UnsupportedPath => "unsupported path",

@@ -171,7 +171,7 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
 pub fn encode_error(error: &Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) | Error::InvalidCredentials(text) => {
+        Error::BadRequest(text) | Error::InvalidCredentials(text) | Error::UnknownUser(text) => {
             (Kind::BadRequest, text.clone())
         }
         Error::Conflict => (Kind::Conflict, String::new()),

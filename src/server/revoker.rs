@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::consensus::Role;
 use super::control::Control;
-use crate::lease::{IntentStore, LeaseStore, State, id_of_file};
+use crate::lease::{IntentStore, LeaseStore, State};
 use crate::pipeline::{Ended, Pipeline};
 use crate::request::Error;
+use crate::text::of_name;
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_revoker(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -185,7 +186,7 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
         let mut core = txn.scope(CORE);
         LeaseStore::new(&mut core).page(State::Ending, mount, None, leases_max)
     });
-    let ids: Vec<String> = page.await?.names.iter().map(|file| id_of_file(file)).collect();
+    let ids: Vec<String> = page.await?.names.iter().map(|file| of_name(file)).collect();
     for ids in ids.chunks(PARALLEL_OF_MOUNT) {
         let (ended, failed) = (round.ended, round.failed);
         for outcome in pipeline.end_leases(mount, ids.to_vec(), PARALLEL_OF_MOUNT).await {

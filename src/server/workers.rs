@@ -1,5 +1,6 @@
 //! What the active node does unasked: it ends what is due, and the jobs that requests have left.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::sys::{
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut roles = control.consensus.roles();
     let mut known = None;
+    let mut stepped = String::new();
     loop {
         roles.mark_unchanged();
         // By its term, not by its role: this node may have ceased to lead and begun again before
@@ -31,6 +33,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
         }
         let mut version_noted = false;
         while *roles.borrow() == Role::Active {
+            let mut pause = PAUSE;
             if control.barrier.is_sealed() {
                 pipeline.forget();
             } else {
@@ -44,8 +47,12 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 if !version_noted {
                     version_noted = note_version(&control, &pipeline).await;
                 }
-                if let Err(error) = work_off(&pipeline).await {
-                    tracing::warn!(error = error.case(), "a job waits for its next try");
+                match work_off(&pipeline, &mut stepped, TURN_STEPS_MAX).await {
+                    Ok(Worked::All) => {}
+                    Ok(Worked::Some) => pause = Duration::ZERO,
+                    Err(error) => {
+                        tracing::warn!(error = error.case(), "jobs wait for their next try");
+                    }
                 }
                 if let Err(error) = end_what_is_due(&pipeline).await {
                     tracing::warn!(error = error.case(), "what is due waits for its next try");
@@ -57,7 +64,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                     tracing::warn!(error = error.case(), "a node waits for its place");
                 }
             }
-            if tokio::time::timeout(PAUSE, roles.changed()).await.is_ok() {
+            if tokio::time::timeout(pause, roles.changed()).await.is_ok() {
                 break;
             }
         }
@@ -76,24 +83,41 @@ async fn note_version(control: &Control, pipeline: &Pipeline) -> bool {
         .is_ok()
 }
 
-/// Works every job off; one that fails does not stop the others.
-async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
-    let names = pipeline.internal(jobs::jobs).await?;
-    let mut outcome = Ok(());
-    for name in names {
-        loop {
-            match pipeline.internal(|txn| jobs::step(txn, &name)).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if error.is_of_node() => return Err(error),
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
+/// Takes jobs one step further each, in turn, until none is left or others must have their turn:
+/// a job may take minutes, and what is due does not wait for it. `stepped` is the job that was
+/// worked at last: the next turn begins behind it. A job that fails does not stop the others.
+///
+/// # Errors
+/// Where this node no longer leads, or the store cannot be read.
+async fn work_off(
+    pipeline: &Pipeline,
+    stepped: &mut String,
+    steps_max: usize,
+) -> Result<Worked, Error> {
+    let mut names = pipeline.internal(jobs::jobs).await?;
+    let behind = names.partition_point(|name| name <= stepped);
+    names.rotate_left(behind);
+    let mut left = VecDeque::from(names);
+    for _ in 0..steps_max {
+        let Some(name) = left.pop_front() else {
+            break;
+        };
+        match pipeline.internal(|txn| jobs::step(txn, &name)).await {
+            Ok(true) => left.push_back(name.clone()),
+            Ok(false) => {}
+            Err(error) if error.is_of_node() => return Err(error),
+            Err(error) => tracing::warn!(error = error.case(), "a job waits for its next try"),
         }
+        *stepped = name;
     }
-    outcome
+    Ok(if left.is_empty() { Worked::All } else { Worked::Some })
+}
+
+/// How much of all jobs was done that can be done now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Worked {
+    All,
+    Some,
 }
 
 /// Ends tokens and leases whose time is over, until none is left.
@@ -189,6 +213,9 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
 }
 
 const CORE: &str = "root/core/";
+
+/// Steps of jobs, before what is due has its turn again.
+const TURN_STEPS_MAX: usize = 32;
 
 /// How soon a job begins.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -292,10 +292,6 @@ impl Txn {
         Ok(value)
     }
 
-    fn records(&self, directory: &str) -> Result<u64, Error> {
-        Ok(self.snapshot.directory(directory)?.records)
-    }
-
     fn peek_revision(&self, key: &Key) -> Result<Revision, Error> {
         self.snapshot.revision(key)
     }

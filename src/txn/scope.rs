@@ -176,7 +176,8 @@ impl<'t> Scope<'t> {
         self.txn.page(&directory, after, names_max)
     }
 
-    /// How many records a directory holds, as they are stored; not noted. Costs one look-up.
+    /// How many records a directory holds, those of directories below it not counted, as they are
+    /// stored; not noted. Costs one look-up.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -201,15 +202,6 @@ impl<'t> Scope<'t> {
     pub fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let directory = self.directory(directory)?;
         self.txn.peek_names(&directory)
-    }
-
-    /// How many records a directory has, those of directories below it not counted; not noted.
-    ///
-    /// # Errors
-    /// As [`Self::get`].
-    pub fn records(&mut self, directory: &str) -> Result<u64, Error> {
-        let directory = self.directory(directory)?;
-        self.txn.records(&directory)
     }
 
     /// The revision of a record, not noted: for caches that are checked by it.

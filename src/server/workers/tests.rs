@@ -8,12 +8,16 @@ use super::*;
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{SystemClock, Timestamp};
 use crate::cluster::{ForwardError, Forwarded, Outcome};
+use crate::expiry::{Expiry, Filing};
 use crate::framework::{Mount, TtlLimits};
+use crate::job::{Job, JobKind};
 use crate::log::{BoxFuture, ReplicatedLog};
+use crate::mount::ROOT_NAMESPACE;
 use crate::record::{Leadership, View};
 use crate::rng::{Rng, SystemRng};
 use crate::sys;
 use crate::telemetry::{self, Telemetry};
+use crate::txn::Txn;
 
 #[tokio::test]
 async fn leadership_that_was_lost_and_won_again_unseen_is_another() {
@@ -71,6 +75,48 @@ async fn a_key_that_cannot_be_rotated_stops_neither_the_others_nor_the_sweep() {
     assert_ne!(key.unwrap().pointer("/current/public/kid").unwrap(), "k");
 }
 
+#[tokio::test]
+async fn jobs_are_worked_off_in_turns_so_that_what_is_due_ends_in_time() {
+    let node = node(Arc::new(Again {
+        alone: Arc::default(),
+        term: AtomicU64::new(3),
+        role: watch::Sender::new(Role::Active),
+    }));
+    let pipeline = &node.pipeline;
+    let long = |txn: &mut Txn| {
+        for name in ["a", "b"] {
+            for number in 0..1100 {
+                txn.scope(ROOT_NAMESPACE).put(&format!("gone/{name}/{number}"), &0)?;
+            }
+            let kind = JobKind::DeleteTree { directory: format!("gone/{name}") };
+            Job { kind }.file(name, &mut txn.scope(CORE))?;
+        }
+        let past = Timestamp(60_000);
+        Expiry::new(&mut txn.scope(CORE)).file("token.gone", past, Filing::default()).map(drop)
+    };
+    pipeline.internal(long).await.unwrap();
+    let mut stepped = String::new();
+    assert_eq!(work_off(pipeline, &mut stepped, 1).await.unwrap(), Worked::Some);
+    assert_eq!(left_to_delete(pipeline).await, [100, 1100]);
+    assert_eq!(pipeline.internal(expiry::due).await.unwrap().len(), 1, "was due all along");
+    end_what_is_due(pipeline).await.unwrap();
+    assert!(pipeline.internal(expiry::due).await.unwrap().is_empty());
+    assert_eq!(work_off(pipeline, &mut stepped, 1).await.unwrap(), Worked::Some);
+    assert_eq!(left_to_delete(pipeline).await, [100, 100], "neither waits for the other");
+    assert_eq!(work_off(pipeline, &mut stepped, 2).await.unwrap(), Worked::All);
+    assert_eq!(left_to_delete(pipeline).await, [0, 0]);
+    assert!(pipeline.internal(jobs::jobs).await.unwrap().is_empty());
+}
+
+/// Of each job.
+async fn left_to_delete(pipeline: &Pipeline) -> [u64; 2] {
+    let look = |txn: &mut Txn| {
+        let mut scope = txn.scope(ROOT_NAMESPACE);
+        Ok([scope.directory_records("gone/a")?, scope.directory_records("gone/b")?])
+    };
+    pipeline.internal(look).await.unwrap()
+}
+
 /// On one thread: whoever can go on has done so after a while.
 async fn settled(role: &watch::Sender<Role>) {
     for _ in 0..1000 {
@@ -118,7 +164,7 @@ fn node(consensus: Arc<Again>) -> Node {
             path: "secret/".into(),
             ..sys::system_entry(rng.as_ref())
         };
-        txn.scope(crate::mount::ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
+        txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)
     });
     futures_util::FutureExt::now_or_never(write).unwrap().unwrap();
     node

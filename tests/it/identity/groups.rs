@@ -96,6 +96,40 @@ fn nested_groups_bring_the_policies_of_all_above_at_once() {
 }
 
 #[test]
+fn renewal_leaves_and_joins_groups_where_the_method_knows_them() {
+    let server = server();
+    for name in ["x", "y"] {
+        let group = json!({"name": name, "type": "external", "policies": format!("p{name}")});
+        let group = write(&server, "identity/group", &group);
+        let alias = json!({"name": name, "mount_accessor": ACCESSOR, "canonical_id": group});
+        write(&server, "identity/group-alias", &alias);
+    }
+    let auth = log_in(&server, "ann", &json!({"groups": ["x"]}));
+    assert_eq!(auth.identity_policies, ["px"]);
+    let renewed = || {
+        let body = json!({"token": auth.client_token});
+        let renewed = server.write("auth/token/renew", &body).unwrap().auth.unwrap();
+        renewed.identity_policies
+    };
+    assert_eq!(renewed(), ["px"], "the method says nothing");
+    for (groups, expected) in [
+        (json!(["x", "y"]), json!(["px", "py"])),
+        (json!(["y", "nosuch"]), json!(["py"])),
+        (json!([]), json!([])),
+    ] {
+        server.write("auth/fake/groups", &json!({ "groups": groups })).unwrap();
+        assert_eq!(json!(renewed()), expected, "{groups}");
+    }
+    // The entity was merged into another: the token is the other's, and so are the groups.
+    let other = write(&server, "identity/entity", &json!({"name": "eve"}));
+    let merge = json!({"from_entity_ids": [auth.entity_id], "to_entity_id": other});
+    server.write("identity/entity/merge", &merge).unwrap();
+    server.write("auth/fake/groups", &json!({"groups": ["x"]})).unwrap();
+    assert_eq!(renewed(), ["px"]);
+    assert_eq!(read(&server, "identity/group/name/x")["member_entity_ids"], json!([other]));
+}
+
+#[test]
 fn external_groups_have_whom_the_method_names_at_each_login() {
     let server = server();
     let group = json!({"name": "x", "type": "external", "policies": "px"});

@@ -19,7 +19,7 @@ use strongroom::secret::Secret;
 use strongroom::server::{end_leases_now, end_what_is_due};
 use strongroom::txn::{Scope, Txn};
 
-pub(crate) use backend::{Backend, Mode};
+pub(crate) use backend::{Backend, Mode, engine as backend_engine};
 
 use crate::harness::Server;
 

@@ -1,10 +1,16 @@
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 use serde_json::json;
+use strongroom::barrier::Repeat;
+use strongroom::lease::LeaseEntry;
+use strongroom::log::ReplicatedLog as _;
 use strongroom::request::{Error, Operation};
 use strongroom::server::end_leases_now;
 
 use super::backend::engine;
 use super::*;
-use crate::harness::{Server, data};
+use crate::harness::{START, Server, data};
 use crate::token::{create, lives, policy};
 
 fn server() -> (Server, Arc<Backend>, Arc<Backend>) {
@@ -233,6 +239,32 @@ fn unmounting_ends_the_mount_s_leases_while_its_storage_is_there() {
     }
     assert_eq!((backend.users(), jobs()), (vec![], vec![]));
     assert_eq!(other.users(), ["app-1"]);
+}
+
+#[test]
+fn a_lease_that_changes_its_state_holds_up_its_mount_s_end() {
+    let (server, backend, _) = server();
+    issue(&server, "db/made/app");
+    server.delete("sys/mounts/db").unwrap();
+    work(&server);
+    server.mount("db/", "test", &[]);
+    server.delete("sys/mounts/db").unwrap();
+    backend.acts();
+    let barrier = server.pipeline.barrier.clone();
+    // Just before the step that would be the last: after it has looked, before it commits.
+    server.log.before_next_proposal(move |log| {
+        let point = log.begin().now_or_never().unwrap().unwrap();
+        let mut txn = barrier.begin(point, START).unwrap();
+        let lease = LeaseEntry { kind: "note".into(), ..LeaseEntry::default() };
+        txn.scope("root/core/").put("lease/ending/test_db/db%2Fx%2Fy", &lease).unwrap();
+        let batch = txn.into_batch().unwrap().unwrap();
+        log.append(barrier.seal(batch, Repeat::default()).unwrap()).unwrap();
+    });
+    crate::token::work_off(&server);
+    let jobs = || server.block_on(server.pipeline.internal(strongroom::sys::jobs::jobs)).unwrap();
+    assert_eq!(jobs().len(), 1, "it waits for the lease");
+    work(&server);
+    assert_eq!((states(&server, "test_db"), jobs()), ([0; 4], vec![]));
 }
 
 #[test]
