@@ -13,6 +13,8 @@ import time
 import traceback
 import unittest
 
+from harness import UNABLE
+
 HERE = pathlib.Path(__file__).parent
 
 # The slowest test takes some 20 s. Between tests a class is set up: images are made, clusters started.
@@ -52,7 +54,9 @@ class Watchdog:
 
 
 class Report(unittest.TestResult):
-    """One line a test. A skipped test is loud, and a failed one where CI=true."""
+    """One line a test. A skipped test is loud, and a failed one where CI=true: what it lacks can be
+    installed there. A machine that cannot do what the test needs, whatever is installed, is no
+    fault of the program's: that is as loud, and no failure."""
 
     def __init__(self, watchdog):
         super().__init__()
@@ -97,7 +101,7 @@ class Report(unittest.TestResult):
         self.problems.append((f"{name(test)} {subtest._subDescription()}", text))
 
     def addSkip(self, test, reason):
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI") == "true" and not reason.startswith(UNABLE):
             self.failed += 1
             self._line("FAILED", test, f"(skipped: {reason}; not allowed where CI=true)")
         else:

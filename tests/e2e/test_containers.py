@@ -125,7 +125,7 @@ class Containers(Case):
         engine = cls.engine
         wait_for("dockerd", lambda: engine.is_up() or not engine.daemon.is_running(), ENGINE_SECONDS_MAX)
         if not engine.daemon.is_running():
-            cls.missing = f"dockerd cannot run on this machine:\n{engine.daemon.output()[-2000:]}"
+            cls.missing = f"{harness.UNABLE} run dockerd:\n{engine.daemon.output()[-2000:]}"
             return
         text = (harness.ROOT / "docker-compose.yml").read_text()
         for name, (program, place, entry) in PROGRAMS.items():
@@ -177,7 +177,7 @@ class Containers(Case):
                 timeout=harness.COMMAND_SECONDS_MAX,
             )
             self.assertEqual(done.returncode, 0, done.stderr)
-            self.skipTest(f"no container is run: {self.missing}")
+            self.skipTest(self.missing)
 
     def test_clients_of_the_proxy_go_on_when_the_leaders_container_is_killed(self):
         nodes = NODES
