@@ -150,16 +150,20 @@ class Followed(Case):
         )
         folder = harness.pathlib.Path(harness.STRONGROOM).parent
         env["PATH"] = f"{folder}:{env['PATH']}"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=env,
-            cwd=shell,
-            timeout=harness.COMMAND_SECONDS_MAX,
-        )
+        try:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                cwd=shell,
+                timeout=harness.COMMAND_SECONDS_MAX,
+            )
+        except subprocess.TimeoutExpired as error:
+            logs = "\n".join(f"== {node.name}\n{node.process.output()[-3000:]}" for node in nodes)
+            raise AssertionError(f"{error.stdout}\n{logs}") from None
         self.assertEqual(done.returncode, 0, f"{name}:\n{done.stdout}")
         self.assertEqual(list(harness.pathlib.Path(shell).glob("*")), [], f"{name} leaves files")
 
