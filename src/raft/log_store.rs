@@ -29,7 +29,7 @@ impl DiskLogStore {
     }
 
     /// As many entries from the start of the range as one message may hold, but at least one.
-    fn read(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+    pub(super) fn read(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         if start >= end {
             return Ok(Vec::new());
         }

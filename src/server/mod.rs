@@ -20,6 +20,7 @@ mod migration;
 mod observer;
 mod origin;
 mod process;
+mod recovery;
 mod removal;
 mod renewal;
 mod replicated;

@@ -16,6 +16,7 @@ use super::consensus::{Consensus, Founded, Leader, Progress, Role};
 use super::founding::Marks;
 use super::observer::{Observer, heed};
 use super::plain;
+use super::recovery::recover;
 use super::standing::Standing;
 use super::succession::watch_leader;
 use crate::barrier::{Barrier, ProofRole};
@@ -111,6 +112,7 @@ impl Replicated {
             &log,
         )?);
         let state: Arc<dyn StateStore> = on_disk.clone();
+        recover(path, identity.id(), &log, state.as_ref()).await?;
         let proof = Arc::new(BarrierProof(barrier.clone()));
         let removed = Arc::new(Removed(state.view()));
         let cluster = Arc::new(Cluster::new(identity.clone(), proof, removed, &options.timing)?);

@@ -199,6 +199,7 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
         })
         .await?;
     let records = control.stable(&autopilot, records)?;
+    control.note_dropped().await?;
     control.clean_up(&autopilot).await?;
     if records.is_empty() {
         return Ok(());

@@ -5,6 +5,7 @@ mod demote;
 mod join;
 mod list_peers;
 mod promote;
+mod recover;
 mod remove_peer;
 mod snapshot;
 
@@ -19,6 +20,7 @@ pub(in crate::cli) enum Command {
     RemovePeer(remove_peer::Args),
     Promote(promote::Args),
     Demote(demote::Args),
+    Recover(recover::Args),
     #[command(subcommand)]
     Autopilot(autopilot::Command),
     #[command(subcommand)]
@@ -32,6 +34,7 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::RemovePeer(args) => remove_peer::run(session, &args).await,
         Command::Promote(args) => promote::run(session, &args).await,
         Command::Demote(args) => demote::run(session, &args).await,
+        Command::Recover(args) => recover::run(session, &args),
         Command::Autopilot(command) => autopilot::run(session, command).await,
         Command::Snapshot(command) => snapshot::run(session, command).await,
     }

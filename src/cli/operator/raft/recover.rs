@@ -1,0 +1,59 @@
+//! `operator raft recover`
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+
+/// Make the servers that are left the whole cluster, after a majority was lost for good
+///
+/// What only the lost servers had is gone, and they must never be started again with their data.
+/// The server of the data folder must be stopped; it carries the recovery out when it starts next.
+/// Where several servers are left, run this for each of them, with the same names.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The server's data folder, as `path` of `storage "raft"`.
+    #[arg(long, value_name = "FOLDER")]
+    path: PathBuf,
+    /// The node ID of a server that is left, this one among them; may be repeated.
+    #[arg(long, value_name = "ID", required_unless_present = "cancel")]
+    peer: Vec<String>,
+    /// Take back what was asked for, where the server has not been started since.
+    #[arg(long)]
+    cancel: bool,
+}
+
+pub(in crate::cli) fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
+    let folder = args.path.join("raft");
+    let file = folder.join("peers.json");
+    let failed = |error: std::io::Error| {
+        Failure::local(format!("Error preparing the recovery: {}: {error}", file.display()))
+    };
+    if args.cancel {
+        fs::remove_file(&file).map_err(failed)?;
+        return session.success("Success! No recovery will be carried out.");
+    }
+    if !args.path.join("log").is_dir() {
+        return Err(Failure::local(format!(
+            "{} is no data folder of a server: it has no folder `log`",
+            args.path.display()
+        )));
+    }
+    let peers: Vec<_> = args.peer.iter().map(|id| json!({ "id": id.trim() })).collect();
+    let text = format!("{:#}\n", json!(peers));
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let written = fs::File::create(&file).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(failed)?;
+    session.success(&format!(
+        "Success! Start the server: it will make {} the whole cluster.\n\
+         Until then, `-cancel` takes this back. Never start the lost servers again with their data.",
+        args.peer.join(", ")
+    ))
+}
