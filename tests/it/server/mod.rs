@@ -4,6 +4,7 @@ mod audit;
 mod dev;
 mod input;
 mod metrics;
+mod notify;
 mod process;
 mod restart;
 mod seals;
