@@ -4,6 +4,7 @@
 
 mod args;
 mod data;
+pub mod diagnose;
 pub mod env;
 pub mod failure;
 mod format;
@@ -55,16 +56,16 @@ use session::Session;
 
 /// Runs one command and answers the process's exit code.
 ///
-/// `arguments` start with the program's name. `serve` runs the server that `server` asks for.
+/// `arguments` start with the program's name. `local` does what needs more than HTTP.
 pub fn run(
     arguments: Vec<String>,
     env: &Env,
     io: &mut Io<'_>,
-    serve: impl FnOnce(server::Args, &mut Io<'_>) -> Result<(), Failure>,
+    local: impl FnOnce(Local, &mut Io<'_>) -> Result<(), Failure>,
 ) -> u8 {
     let program = program_name(&arguments);
     let result = parse(arguments, &program, io).and_then(|parsed| match parsed {
-        Some(parsed) => dispatch(parsed, &program, env, io, serve),
+        Some(parsed) => dispatch(parsed, &program, env, io, local),
         None => Ok(()),
     });
     let flushed = io.output.flush().map_err(Failure::from);
@@ -75,6 +76,14 @@ pub fn run(
             failure.exit
         }
     }
+}
+
+/// What this module cannot do, because it talks to servers over HTTP alone.
+pub enum Local {
+    /// Run a server.
+    Server(server::Args),
+    /// Look at the machine that one is to run on.
+    Diagnose(diagnose::Args),
 }
 
 #[derive(clap::Parser)]
@@ -174,10 +183,15 @@ fn dispatch(
     program: &str,
     env: &Env,
     io: &mut Io<'_>,
-    serve: impl FnOnce(server::Args, &mut Io<'_>) -> Result<(), Failure>,
+    local: impl FnOnce(Local, &mut Io<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if let Command::Server(args) = line.command {
-        return serve(args, io);
+    match line.command {
+        Command::Server(args) => return local(Local::Server(args), io),
+        Command::Operator(operator::Command::Diagnose(mut args)) => {
+            args.is_json = diagnose::is_json(line.global.format(env)?)?;
+            return local(Local::Diagnose(args), io);
+        }
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let is_curl = line.global.output_curl_string;

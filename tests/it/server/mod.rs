@@ -2,6 +2,7 @@
 
 mod audit;
 mod dev;
+mod diagnose;
 mod input;
 mod metrics;
 mod notify;
