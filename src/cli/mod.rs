@@ -21,12 +21,15 @@ mod yaml;
 mod audit;
 mod auth;
 mod cluster;
+mod completion;
+mod debug;
 mod delete;
 mod explain;
 mod kv;
 mod lease;
 mod list;
 mod login;
+mod man;
 mod monitor;
 mod mount;
 mod operator;
@@ -64,7 +67,16 @@ pub fn run(
     local: impl FnOnce(Local, &mut Io<'_>) -> Result<(), Failure>,
 ) -> u8 {
     let program = program_name(&arguments);
-    let result = parse(arguments, &program, io).and_then(|parsed| match parsed {
+    if let Some(line) = completion::asked(env) {
+        let root = args::with_go_flags(CommandLine::command());
+        for candidate in completion::candidates(&line, &root, env) {
+            // Whoever asked may have gone on typing.
+            drop(io.print(&candidate));
+        }
+        drop(io.output.flush());
+        return 0;
+    }
+    let result = parse(arguments, &program, env, io).and_then(|parsed| match parsed {
         Some(parsed) => dispatch(parsed, &program, env, io, local),
         None => Ok(()),
     });
@@ -111,6 +123,8 @@ enum Command {
     Audit(audit::Command),
     #[command(subcommand)]
     Auth(auth::Command),
+    Completion(completion::Args),
+    Debug(debug::Args),
     #[command(subcommand)]
     Kv(kv::Command),
     #[command(subcommand)]
@@ -118,6 +132,7 @@ enum Command {
     #[command(subcommand)]
     Operator(operator::Command),
     Explain(explain::Args),
+    Man(man::Args),
     Monitor(monitor::Args),
     PathHelp(path_help::Args),
     #[command(subcommand)]
@@ -145,9 +160,19 @@ fn program_name(arguments: &[String]) -> String {
 fn parse(
     arguments: Vec<String>,
     program: &str,
+    env: &Env,
     io: &mut Io<'_>,
 ) -> Result<Option<CommandLine>, Failure> {
     let mut arguments = args::with_double_dashes(arguments);
+    match arguments.get(1).map(String::as_str) {
+        Some("--autocomplete-install") => {
+            return completion::install(env, program, io).map(|()| None);
+        }
+        Some("--autocomplete-uninstall") => {
+            return completion::uninstall(env, program, io).map(|()| None);
+        }
+        _ => {}
+    }
     if matches!(arguments.get(1).map(String::as_str), Some("--v" | "--version")) {
         io.print(&version::line())?;
         return Ok(None);
@@ -224,10 +249,16 @@ async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<
         Command::Status(args) => status::run(session, &args).await,
         Command::Audit(command) => audit::run(session, command).await,
         Command::Auth(command) => auth::run(session, command).await,
+        Command::Completion(args) => completion::run(session, &args),
+        Command::Debug(args) => debug::run(session, &args).await,
         Command::Kv(command) => kv::run(session, command).await,
         Command::Lease(command) => lease::run(session, command).await,
         Command::Operator(command) => operator::run(session, command).await,
         Command::Explain(args) => explain::run(session, &args).await,
+        Command::Man(args) => {
+            let root = args::with_go_flags(CommandLine::command().name("strongroom"));
+            man::run(session, &args, &root)
+        }
         Command::Monitor(args) => monitor::run(session, &args).await,
         Command::Plugin(command) => plugin::run(session, command).await,
         Command::PathHelp(args) => path_help::run(session, &args).await,
