@@ -27,7 +27,7 @@ impl Captures {
     /// Asks, and keeps the answer's data, or else why there are none.
     pub(super) async fn take(&self, client: &Client, target: &'static str, request: Request) {
         match ask(client, &request).await {
-            Ok(answer) => self.keep(target, answer),
+            Ok(answer) => self.keep(target, &answer),
             Err(text) => self.error(target, &text),
         }
     }
@@ -44,7 +44,7 @@ impl Captures {
                 Err(text) => self.error("replication-status", &text),
             }
         }
-        self.keep("replication-status", Value::Object(state));
+        self.keep("replication-status", &Value::Object(state));
     }
 
     pub(super) async fn server(&self, client: &Client) {
@@ -60,7 +60,7 @@ impl Captures {
                 Err(text) => self.error("server-status", &text),
             }
         }
-        self.keep("server-status", Value::Object(state));
+        self.keep("server-status", &Value::Object(state));
     }
 
     /// Of each path only what names the endpoint: the rest may name a token.
@@ -72,14 +72,14 @@ impl Captures {
                         *path = Value::from(beginning(path.as_str().unwrap_or_default()));
                     }
                 }
-                self.keep("requests", Value::Object(requests));
+                self.keep("requests", &Value::Object(requests));
             }
             Ok(_) => self.error("requests", "the answer is no object"),
             Err(text) => self.error("requests", &text),
         }
     }
 
-    fn keep(&self, target: &'static str, answer: Value) {
+    fn keep(&self, target: &'static str, answer: &Value) {
         let mut gathered = self.lock();
         gathered.bytes = gathered.bytes.saturating_add(answer.to_string().len());
         if gathered.bytes > BYTES_MAX {
