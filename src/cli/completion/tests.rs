@@ -29,7 +29,7 @@ fn words_are_split_as_a_shell_does() {
 fn commands_flags_and_fixed_values_are_completed() {
     for (line, expected) in [
         ("vault rea", vec!["read"]),
-        ("vault kv meta", vec![]),
+        ("vault kv meta", vec!["metadata"]),
         ("vault operator raft snap", vec!["snapshot"]),
         ("vault -address=http://127.0.0.1:1 operator raft snapshot v", vec!["verify"]),
         ("vault operator raft -format json snapshot v", vec!["verify"]),
