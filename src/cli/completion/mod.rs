@@ -145,6 +145,10 @@ impl<'a> Position<'a> {
     /// Commands, or what the command takes.
     fn words(&self, partial: &str, env: &Env) -> Vec<String> {
         if self.command.has_subcommands() {
+            if !self.arguments.is_empty() {
+                // After a command that there is not.
+                return Vec::new();
+            }
             let below = self.command.get_subcommands().filter(|below| !below.is_hide_set());
             return below.map(|below| below.get_name().to_owned()).collect();
         }
