@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod diagnose;
 pub mod http;
 pub mod serve;
 pub mod server;

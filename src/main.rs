@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
+use strongroom::cli::Local;
 use strongroom::cli::env::Env;
 use strongroom::cli::io::Io;
-use strongroom::{cli, crypto, serve};
+use strongroom::{cli, crypto, diagnose, serve};
 
 fn main() -> ExitCode {
     // First of all, before there is a secret to protect.
@@ -24,5 +25,9 @@ fn main() -> ExitCode {
         io.warn(&format!("memory may be written to core dumps: {error}"));
     }
     let env = Env::of_process();
-    cli::run(arguments.collect(), &env, &mut io, |args, io| serve::run(&args, &env, io)).into()
+    let local = |work: Local, io: &mut Io<'_>| match work {
+        Local::Server(args) => serve::run(&args, &env, io),
+        Local::Diagnose(args) => diagnose::run(&args, &env, io),
+    };
+    cli::run(arguments.collect(), &env, &mut io, local).into()
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod data;
+pub mod diagnose;
 pub mod env;
 pub mod failure;
 mod format;
@@ -20,12 +21,15 @@ mod yaml;
 mod audit;
 mod auth;
 mod cluster;
+mod completion;
+mod debug;
 mod delete;
 mod explain;
 mod kv;
 mod lease;
 mod list;
 mod login;
+mod man;
 mod monitor;
 mod mount;
 mod operator;
@@ -55,16 +59,25 @@ use session::Session;
 
 /// Runs one command and answers the process's exit code.
 ///
-/// `arguments` start with the program's name. `serve` runs the server that `server` asks for.
+/// `arguments` start with the program's name. `local` does what needs more than HTTP.
 pub fn run(
     arguments: Vec<String>,
     env: &Env,
     io: &mut Io<'_>,
-    serve: impl FnOnce(server::Args, &mut Io<'_>) -> Result<(), Failure>,
+    local: impl FnOnce(Local, &mut Io<'_>) -> Result<(), Failure>,
 ) -> u8 {
     let program = program_name(&arguments);
-    let result = parse(arguments, &program, io).and_then(|parsed| match parsed {
-        Some(parsed) => dispatch(parsed, &program, env, io, serve),
+    if let Some(line) = completion::asked(env) {
+        let root = args::with_go_flags(CommandLine::command());
+        for candidate in completion::candidates(&line, &root, env) {
+            // Whoever asked may have gone on typing.
+            drop(io.print(&candidate));
+        }
+        drop(io.output.flush());
+        return 0;
+    }
+    let result = parse(arguments, &program, env, io).and_then(|parsed| match parsed {
+        Some(parsed) => dispatch(parsed, &program, env, io, local),
         None => Ok(()),
     });
     let flushed = io.output.flush().map_err(Failure::from);
@@ -75,6 +88,14 @@ pub fn run(
             failure.exit
         }
     }
+}
+
+/// What this module cannot do, because it talks to servers over HTTP alone.
+pub enum Local {
+    /// Run a server.
+    Server(server::Args),
+    /// Look at the machine that one is to run on.
+    Diagnose(diagnose::Args),
 }
 
 #[derive(clap::Parser)]
@@ -102,6 +123,8 @@ enum Command {
     Audit(audit::Command),
     #[command(subcommand)]
     Auth(auth::Command),
+    Completion(completion::Args),
+    Debug(debug::Args),
     #[command(subcommand)]
     Kv(kv::Command),
     #[command(subcommand)]
@@ -109,6 +132,7 @@ enum Command {
     #[command(subcommand)]
     Operator(operator::Command),
     Explain(explain::Args),
+    Man(man::Args),
     Monitor(monitor::Args),
     PathHelp(path_help::Args),
     #[command(subcommand)]
@@ -136,9 +160,19 @@ fn program_name(arguments: &[String]) -> String {
 fn parse(
     arguments: Vec<String>,
     program: &str,
+    env: &Env,
     io: &mut Io<'_>,
 ) -> Result<Option<CommandLine>, Failure> {
     let mut arguments = args::with_double_dashes(arguments);
+    match arguments.get(1).map(String::as_str) {
+        Some("--autocomplete-install") => {
+            return completion::install(env, program, io).map(|()| None);
+        }
+        Some("--autocomplete-uninstall") => {
+            return completion::uninstall(env, program, io).map(|()| None);
+        }
+        _ => {}
+    }
     if matches!(arguments.get(1).map(String::as_str), Some("--v" | "--version")) {
         io.print(&version::line())?;
         return Ok(None);
@@ -174,10 +208,15 @@ fn dispatch(
     program: &str,
     env: &Env,
     io: &mut Io<'_>,
-    serve: impl FnOnce(server::Args, &mut Io<'_>) -> Result<(), Failure>,
+    local: impl FnOnce(Local, &mut Io<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if let Command::Server(args) = line.command {
-        return serve(args, io);
+    match line.command {
+        Command::Server(args) => return local(Local::Server(args), io),
+        Command::Operator(operator::Command::Diagnose(mut args)) => {
+            args.is_json = diagnose::is_json(line.global.format(env)?)?;
+            return local(Local::Diagnose(args), io);
+        }
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let is_curl = line.global.output_curl_string;
@@ -210,10 +249,16 @@ async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<
         Command::Status(args) => status::run(session, &args).await,
         Command::Audit(command) => audit::run(session, command).await,
         Command::Auth(command) => auth::run(session, command).await,
+        Command::Completion(args) => completion::run(session, &args),
+        Command::Debug(args) => debug::run(session, &args).await,
         Command::Kv(command) => kv::run(session, command).await,
         Command::Lease(command) => lease::run(session, command).await,
         Command::Operator(command) => operator::run(session, command).await,
         Command::Explain(args) => explain::run(session, &args).await,
+        Command::Man(args) => {
+            let root = args::with_go_flags(CommandLine::command().name("strongroom"));
+            man::run(session, &args, &root)
+        }
         Command::Monitor(args) => monitor::run(session, &args).await,
         Command::Plugin(command) => plugin::run(session, command).await,
         Command::PathHelp(args) => path_help::run(session, &args).await,

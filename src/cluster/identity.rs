@@ -88,6 +88,22 @@ impl Identity {
         Ok(identity)
     }
 
+    /// Whose folder it is, without making or changing anything: the node's id, and the name on its
+    /// certificate once it belongs to a cluster. `None` where no node has used the folder.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or is damaged.
+    pub fn glance(folder: &Path) -> Result<Option<(u64, Option<NodeName>)>, IdentityError> {
+        let id_file = folder.join(ID_FILE);
+        let Some(id) = read(&id_file)? else { return Ok(None) };
+        let id = id.trim().parse().map_err(|_| IdentityError::Damaged { path: id_file })?;
+        let path = folder.join(CERTIFICATE_FILE);
+        let Some(text) = read(&path)? else { return Ok(Some((id, None))) };
+        let first = CertificateDer::from_pem_slice(text.as_bytes());
+        let first = first.map_err(|_| IdentityError::Damaged { path })?;
+        Ok(Some((id, Some(NodeName::of(&first)?))))
+    }
+
     pub fn id(&self) -> u64 {
         self.id
     }

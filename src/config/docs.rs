@@ -13,6 +13,28 @@ pub fn keys() -> Vec<KeyDoc> {
     keys
 }
 
+/// What to write instead, of a problem or a warning; `None` where its text has said all.
+pub fn advice(text: &str) -> Option<String> {
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    let key = named.first()?;
+    if text.contains("unknown key") {
+        return Some(match named.last().filter(|_| text.contains("did you mean")) {
+            Some(meant) => format!("Write `{meant}`, or remove the line."),
+            None => "Remove the line, or see which keys there are: deploy/config/KEYS.md.".into(),
+        });
+    }
+    if text.contains("has no effect") {
+        return Some("Remove the line, or leave it: it changes nothing.".into());
+    }
+    let keys = keys();
+    let of_key = || keys.iter().filter(|doc| doc.key == *key && doc.has_effect);
+    let inside = named.get(1).and_then(|stanza| of_key().find(|doc| doc.stanza == *stanza));
+    let doc = inside.or_else(|| of_key().next())?;
+    let default = doc.default.filter(|default| !default.is_empty());
+    let default = default.map(|text| format!(" Not set, it is {text}.")).unwrap_or_default();
+    Some(format!("`{key}` takes {}: {}{default}", doc.kind, doc.help))
+}
+
 /// The same as Markdown: a table for each block, the keys without effect below it, and the
 /// environment at the end.
 pub fn markdown() -> String {

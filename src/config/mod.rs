@@ -29,7 +29,7 @@ const NOT_YET: &[(&str, &str)] = &[("raw_storage_endpoint", "sys/raw is not offe
 mod tests;
 
 pub use audit::AuditDevice;
-pub use docs::{keys, markdown};
+pub use docs::{advice, keys, markdown};
 pub use listener::{
     Listener, ListenerTelemetry, ProxyProtocol, ResponseHeaders, TcpListener, TlsFiles, TlsVersion,
     UnixListener,
@@ -67,6 +67,22 @@ pub struct Config {
     pub cluster_addr: Endpoint,
 }
 
+/// All that reading a configuration has found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// `None` exactly where there are problems.
+    pub config: Option<Config>,
+    /// By file and line.
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Warning>,
+}
+
+impl Findings {
+    fn into_result(self) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+        self.config.map(|config| (config, self.warnings)).ok_or(ConfigErrors(self.problems))
+    }
+}
+
 impl Config {
     /// Reads files, and folders' `*.hcl` and `*.json` in alphabetical order, as one configuration:
     /// blocks add up, of a single value the last holds. The environment goes before them.
@@ -75,6 +91,11 @@ impl Config {
         env: Env<'_>,
         interfaces: &[Interface],
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        Self::examine(paths, env, interfaces).into_result()
+    }
+
+    /// As [`Self::load`], with the warnings of a configuration that cannot be used, too.
+    pub fn examine(paths: &[PathBuf], env: Env<'_>, interfaces: &[Interface]) -> Findings {
         let mut problems = Vec::new();
         let mut entries = Vec::new();
         for file in files(paths, &mut problems) {
@@ -85,7 +106,7 @@ impl Config {
         }
         if !problems.is_empty() {
             // What cannot be read may hold what the others seem to miss.
-            return Err(ConfigErrors(problems));
+            return Findings { problems, ..Findings::default() };
         }
         let whole = match paths {
             [path] => path.display().to_string(),
@@ -103,7 +124,7 @@ impl Config {
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let entries =
             syntax::parse(&source.into(), text).map_err(|problem| ConfigErrors(vec![problem]))?;
-        Self::of_entries(entries, &Place::whole(source), env, interfaces)
+        Self::of_entries(entries, &Place::whole(source), env, interfaces).into_result()
     }
 
     fn of_entries(
@@ -111,7 +132,7 @@ impl Config {
         place: &Place,
         env: Env<'_>,
         interfaces: &[Interface],
-    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+    ) -> Findings {
         for entry in &mut entries {
             if let Some((_, name)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == entry.key) {
                 entry.key = (*name).to_owned();
@@ -135,10 +156,8 @@ impl Config {
         let Reader { mut problems, mut warnings, .. } = reader;
         problems.sort_by(|left, right| left.place.cmp(&right.place));
         warnings.sort_by(|left, right| left.place.cmp(&right.place));
-        match config {
-            Some(config) if problems.is_empty() => Ok((config, warnings)),
-            _ => Err(ConfigErrors(problems)),
-        }
+        let config = config.filter(|_| problems.is_empty());
+        Findings { config, problems, warnings }
     }
 
     fn complete(settings: Settings, body: &Body<'_>, reader: &mut Reader<'_>) -> Option<Self> {

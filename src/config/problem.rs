@@ -18,6 +18,15 @@ impl Place {
         Self { source: Arc::clone(source), line: Some(line) }
     }
 
+    /// The file, or what else stands in for one.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn line_number(&self) -> Option<u32> {
+        self.line
+    }
+
     /// A whole file, an environment variable, or the table of defaults.
     pub fn whole(source: &str) -> Self {
         Self { source: source.into(), line: None }

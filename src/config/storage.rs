@@ -1,6 +1,7 @@
 //! `storage "raft" { … }` and `storage "inmem" { }`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::stanza::{Body, Check, Found, KeyDoc, Labelled, Reader, Setting, labelled, stanza};
 use super::value::{Endpoint, Size, choice};
@@ -20,6 +21,9 @@ stanza! {
     pub struct RaftStorage in "storage \"raft\"" {
         /// Folder for the log and the state; made if it is missing.
         pub path: PathBuf,
+        /// How long a start waits for that folder to be there and writable, before it fails: for
+        /// a volume that is mounted late. The folder is then never made.
+        pub path_wait: Duration = "0",
         /// The node's name, unique in the cluster; made up on first start if not set.
         pub node_id: Option<String>,
         /// A node to join, tried again until one of them answers.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::body::Budget;
@@ -25,8 +25,28 @@ pub struct Listener {
     address: BoundAddress,
     tls: Option<Arc<Tls>>,
     phase: watch::Sender<Phase>,
+    probes: mpsc::Sender<oneshot::Sender<()>>,
     /// Closed when the last task is gone.
     ended: mpsc::Receiver<()>,
+}
+
+/// Asks a listener's loop whether it turns.
+#[derive(Clone)]
+pub struct Prober {
+    address: BoundAddress,
+    probes: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Prober {
+    /// `false` once the loop has ended. Waits for as long as it is there and does not answer.
+    pub async fn answers(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.probes.send(answer).await.is_ok() && answered.await.is_ok()
+    }
+
+    pub fn address(&self) -> &BoundAddress {
+        &self.address
+    }
 }
 
 /// Where a listener can be reached.
@@ -90,12 +110,13 @@ impl Listener {
             alive,
             settings,
         };
-        let accepting =
-            accept(socket, Arc::new(service), Arc::new(Semaphore::new(connections)), phases);
+        let (probes, probed) = mpsc::channel(1);
+        let connections = Arc::new(Semaphore::new(connections));
+        let accepting = accept(socket, Arc::new(service), connections, phases, probed);
         #[expect(clippy::disallowed_methods, reason = "ends with the listener, by its phase")]
         let _accepting = tokio::spawn(accepting);
         tracing::info!(%address, tls = tls.is_some(), "listening");
-        Ok(Self { address, tls, phase, ended })
+        Ok(Self { address, tls, phase, probes, ended })
     }
 
     /// With the port that was given where the settings said 0.
@@ -106,6 +127,10 @@ impl Listener {
     /// `None` where the listener speaks plain HTTP.
     pub fn tls(&self) -> Option<&Arc<Tls>> {
         self.tls.as_ref()
+    }
+
+    pub fn prober(&self) -> Prober {
+        Prober { address: self.address.clone(), probes: self.probes.clone() }
     }
 
     /// Reads certificates, key and client CAs again, for connections to come.
@@ -155,10 +180,16 @@ async fn accept(
     service: Arc<Service>,
     connections: Arc<Semaphore>,
     mut phase: watch::Receiver<Phase>,
+    mut probes: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     loop {
         let accepted = tokio::select! {
             _ = phase.wait_for(|phase| *phase != Phase::Serve) => return,
+            Some(probe) = probes.recv() => {
+                // Whoever asked may no longer wait.
+                let _answered = probe.send(());
+                continue;
+            }
             accepted = next(&socket) => accepted,
         };
         let accepted = match accepted {

@@ -27,7 +27,7 @@ mod unix;
 
 pub use body::Upload;
 pub use cors::{Cors, CorsPolicy};
-pub use listener::{BoundAddress, Listener, StartError};
+pub use listener::{BoundAddress, Listener, Prober, StartError};
 pub use settings::{
     Address, ClientCertificates, ForwardedFor, JsonLimits, ListenerSettings, MetricsAccess,
     ProxyProtocol, ResponseHeaders, SettingsError, TlsSettings, TlsVersion, UnixSettings,

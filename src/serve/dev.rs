@@ -59,7 +59,7 @@ pub(super) async fn run(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), F
     // Whoever closed standard output does not read it.
     drop(io.print(&announcement(&server, tls.as_ref().map(DevTls::ca).as_deref(), stored)));
     drop(io.output.flush());
-    server.running.until_signal(&mut signals, &|| logging.reopen()).await?;
+    server.running.until_signal(&mut signals, &|| logging.reopen(), &super::notify(env)?).await?;
     Ok(())
 }
 

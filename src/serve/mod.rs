@@ -1,5 +1,6 @@
 //! The command `server`: from flags and files to a node at work.
 
+mod data_folder;
 mod dev;
 mod dev_tls;
 mod log_file;
@@ -8,6 +9,7 @@ mod pid_file;
 mod three;
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,7 +21,7 @@ use crate::config::sockaddr::Interface;
 use crate::config::{Config, ConfigErrors, Listener, Storage, Warning};
 use crate::crypto::{LockedKey, memory_is_locked};
 use crate::rng::SystemRng;
-use crate::server::{self, Running, Signals, plain, word};
+use crate::server::{self, Notify, Running, Signals, Tasks, plain, word};
 use logging::{LogOptions, Logging};
 use pid_file::PidFile;
 
@@ -60,11 +62,17 @@ async fn run_node(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure
         warn_of_unlocked_memory();
     }
     let mut signals = Signals::new()?;
+    let notify = notify(env)?;
+    let starting = Tasks::default();
+    if notify.is_wanted() {
+        starting.spawn("starting", notify.clone().keep_starting());
+    }
     let started = tokio::select! {
-        started = server::start(&config) => started,
+        started = start(&config, &notify) => started,
         () = signals.end() => return Ok(()),
     };
-    let running = started.map_err(|error| Failure::local(told(error.as_ref())))?;
+    drop(starting);
+    let running = started?;
     let pid_file = config.settings.pid_file.as_deref().map(PidFile::write).transpose()?;
     // Whoever closed standard output does not read it.
     drop(io.print(&announcement(&config, &running, word(options.level))));
@@ -77,9 +85,23 @@ async fn run_node(args: &Args, env: &Env, io: &mut Io<'_>) -> Result<(), Failure
             Err(failure) => tracing::error!("{}", failure.message),
         }
     };
-    running.until_signal(&mut signals, &reload).await?;
+    running.until_signal(&mut signals, &reload, &notify).await?;
     drop(pid_file);
     Ok(())
+}
+
+async fn start(config: &Config, notify: &Notify) -> Result<Running, Failure> {
+    if let Storage::Raft(raft) = &config.settings.storage {
+        data_folder::wait_for(&raft.path, raft.path_wait, notify).await?;
+    }
+    notify.status("starting: reading the log");
+    server::start(config).await.map_err(|error| Failure::local(told(error.as_ref())))
+}
+
+/// The service manager that has started this process, if one has.
+fn notify(env: &Env) -> Result<Arc<Notify>, Failure> {
+    let notify = Notify::of(&|name| env.plain(name).map(str::to_owned));
+    notify.map(Arc::new).map_err(Failure::local)
 }
 
 type Loaded = Result<(Config, Vec<Warning>), ConfigErrors>;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::consensus::Role;
 use super::log::log;
 use super::metrics::{register_listener, watch_leadership};
+use super::notify::{Life, Notify, tell};
 use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
@@ -110,7 +111,7 @@ impl Running {
     }
 
     /// Serves until it is told to end; then lets requests finish, but for a second SIGINT. SIGHUP
-    /// reads certificates again and calls `reload`.
+    /// reads certificates again and calls `reload`. The service manager is told of each.
     ///
     /// # Errors
     /// Where replication has stopped, or SIGINT came twice.
@@ -118,8 +119,19 @@ impl Running {
         self,
         signals: &mut Signals,
         reload: &dyn Fn(),
+        notify: &Arc<Notify>,
     ) -> std::io::Result<()> {
         let mut stopped = self.node.control.consensus.stopped();
+        let reload = || {
+            notify.reloading();
+            reload();
+            self.reload();
+            notify.ready();
+        };
+        notify.ready();
+        if notify.is_wanted() {
+            self.tasks.spawn("notify", tell(notify.clone(), self.life()));
+        }
         loop {
             tokio::select! {
                 Ok(reason) = stopped.wait_for(Option::is_some) => {
@@ -127,20 +139,15 @@ impl Running {
                     tracing::error!(reason, "replication has stopped: the node ends");
                     return Err(std::io::Error::other(reason));
                 }
-                () = self.node.control.process.reload_asked() => {
-                    reload();
-                    self.reload();
-                }
+                () = self.node.control.process.reload_asked() => reload(),
                 told = signals.next() => match told {
                     Told::End => break,
-                    Told::Reload => {
-                        reload();
-                        self.reload();
-                    }
+                    Told::Reload => reload(),
                 },
             }
         }
         tracing::info!("told to end");
+        notify.stopping();
         tokio::select! {
             () = self.shut_down() => {
                 tracing::info!("ended");
@@ -164,6 +171,14 @@ impl Running {
                     "not reloaded: what was served before is served on"
                 ),
             }
+        }
+    }
+
+    fn life(&self) -> Life {
+        Life {
+            control: self.node.control.clone(),
+            pulses: self.tasks.pulses(),
+            listeners: self.listeners.iter().map(Listener::prober).collect(),
         }
     }
 

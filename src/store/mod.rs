@@ -17,7 +17,7 @@ mod watermark;
 pub use apply::{Effects, apply};
 pub use entry::{Entry, EntryId};
 pub use error::Error;
-pub use log::{DiskSpace, Flushed, LogState, Options as LogOptions, SegmentLog};
+pub use log::{DiskSpace, Flushed, Glance, LogState, Options as LogOptions, SegmentLog, glance};
 pub use memory::{MemoryState, Tables};
 pub use requests::{PROXIED_WINDOW, Requests};
 pub use state::{

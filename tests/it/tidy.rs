@@ -216,6 +216,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "diagnose",
+        &[
+            "cli", "client", "clock", "cluster", "config", "crypto", "http", "rng", "server",
+            "store",
+        ],
+    ),
+    (
         "serve",
         &[
             "cli", "client", "clock", "config", "crypto", "duration", "http", "rng", "secret",

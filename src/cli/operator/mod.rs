@@ -11,6 +11,7 @@ mod rotate;
 mod seal;
 mod step_down;
 mod unseal;
+mod validate_config;
 
 use super::failure::Failure;
 use super::session::Session;
@@ -29,6 +30,8 @@ pub(super) enum Command {
     Rekey(rekey::Args),
     #[command(subcommand)]
     Raft(raft::Command),
+    ValidateConfig(validate_config::Args),
+    Diagnose(super::diagnose::Args),
 }
 
 pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Result<(), Failure> {
@@ -43,5 +46,8 @@ pub(super) async fn run(session: &mut Session<'_, '_>, command: Command) -> Resu
         Command::GenerateRoot(args) => generate_root::run(session, &args).await,
         Command::Rekey(args) => rekey::run(session, &args).await,
         Command::Raft(command) => raft::run(session, command).await,
+        Command::ValidateConfig(args) => validate_config::run(session, args),
+        // `dispatch` has handed it over.
+        Command::Diagnose(_) => Ok(()),
     }
 }

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::recovery::{Glance, glance};
+
 use self::files::Files;
 use self::format::{Record, decode_record};
 use self::queue::Queue;

@@ -67,6 +67,40 @@ pub(super) fn recover(
     replay.finish(&segment_path(folder, oldest)).map(Some)
 }
 
+/// What the newest segment tells of a log, which may be in use: nothing is locked or written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Glance {
+    pub last: Option<EntryId>,
+    /// As far as is noted in that segment.
+    pub committed: Option<EntryId>,
+    /// Of all segments together.
+    pub bytes: u64,
+}
+
+/// `None` where the folder holds no segment.
+///
+/// # Errors
+/// Where it cannot be read, or is damaged. What a writer is about to write counts as not there.
+pub fn glance(folder: &Path) -> Result<Option<Glance>, Error> {
+    let (mut newest, mut bytes) = (None, 0_u64);
+    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        if let Some(number) = entry.file_name().to_str().and_then(number_of) {
+            newest = newest.max(Some(number));
+            let metadata = entry.metadata().map_err(Error::io("measure", folder))?;
+            bytes = bytes.saturating_add(metadata.len());
+        }
+    }
+    let Some(number) = newest else { return Ok(None) };
+    let path = segment_path(folder, number);
+    let file = std::fs::File::open(&path).map_err(Error::io("open", &path))?;
+    let read = read_segment(&path, &file, number)?;
+    let mut replay = Replay::new(0);
+    // Not as the newest: its end may be growing.
+    replay.segment(&path, number, &read, false)?;
+    Ok(Some(Glance { last: replay.last, committed: replay.committed, bytes }))
+}
+
 fn read_segment(path: &Path, file: &dyn File, number: u64) -> Result<Vec<u8>, Error> {
     let length = file.bytes().map_err(Error::io("measure", path))?;
     let length = u32::try_from(length)

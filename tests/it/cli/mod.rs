@@ -7,6 +7,7 @@ mod tls;
 
 use std::path::Path;
 
+use strongroom::cli::Local;
 use strongroom::cli::env::Env;
 use strongroom::cli::io::Io;
 
@@ -39,7 +40,10 @@ fn run_with(
     let arguments = std::iter::once("/usr/bin/vault").chain(words.iter().copied());
     let code =
         strongroom::cli::run(arguments.map(str::to_owned).collect(), &env, &mut io, |args, io| {
-            io.print(&format!("server {args:?}"))
+            match args {
+                Local::Server(args) => io.print(&format!("server {args:?}")),
+                Local::Diagnose(args) => io.print(&format!("diagnose {args:?}")),
+            }
         });
     let mut text = format!("exit {code}\n");
     text.push_str(&String::from_utf8(output).unwrap());

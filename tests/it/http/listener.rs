@@ -37,6 +37,8 @@ async fn shutdown_finishes_what_is_at_work_and_takes_nothing_new() {
     busy.send(b"GET /v1/wait HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(server.events.recv().await, Some("begun"));
 
+    let prober = server.listener.prober();
+    assert!(prober.answers().await);
     let stopping = server.listener.shutdown(Duration::from_secs(600));
     let gate = server.gate;
     let finish = async move {

@@ -2,8 +2,10 @@
 
 mod audit;
 mod dev;
+mod diagnose;
 mod input;
 mod metrics;
+mod notify;
 mod process;
 mod restart;
 mod seals;
