@@ -28,6 +28,7 @@ mod list;
 mod login;
 mod monitor;
 mod mount;
+mod namespace;
 mod operator;
 mod patch;
 mod path_help;
@@ -110,6 +111,8 @@ enum Command {
     Operator(operator::Command),
     Explain(explain::Args),
     Monitor(monitor::Args),
+    #[command(subcommand)]
+    Namespace(namespace::Command),
     PathHelp(path_help::Args),
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -215,6 +218,7 @@ async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<
         Command::Operator(command) => operator::run(session, command).await,
         Command::Explain(args) => explain::run(session, &args).await,
         Command::Monitor(args) => monitor::run(session, &args).await,
+        Command::Namespace(command) => namespace::run(session, command).await,
         Command::Plugin(command) => plugin::run(session, command).await,
         Command::PathHelp(args) => path_help::run(session, &args).await,
         Command::Policy(command) => policy::run(session, command).await,
