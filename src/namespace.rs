@@ -13,10 +13,11 @@ pub use rules::{check_name, refusal, refusal_in_header};
 pub use store::{Known, NamespaceStore, Own, id_in_token, known, note_known, number};
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Revision;
 use crate::request::Error;
 use crate::txn::{Scope, Txn, place_of};
 
@@ -141,6 +142,37 @@ pub fn places(txn: &mut Txn) -> Result<Vec<String>, Error> {
         places.push(place_of(&known.uuid));
     }
     Ok(places)
+}
+
+/// What [`places`] has found, kept while no namespace is made or goes: who looks after all of them
+/// all the time need not list them each time.
+#[derive(Default)]
+pub struct Places(Mutex<Option<(Revision, Arc<Vec<String>>)>>);
+
+impl Places {
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn all(&self, txn: &mut Txn) -> Result<Arc<Vec<String>>, Error> {
+        txn.enter(ROOT_PLACE);
+        let revision = store::revision(&mut txn.core())?;
+        if let Some((at, places)) = &*self.lock()
+            && *at == revision
+        {
+            return Ok(places.clone());
+        }
+        let places = Arc::new(places(txn)?);
+        *self.lock() = Some((revision, places.clone()));
+        Ok(places)
+    }
+
+    /// When leadership ends, and on seal.
+    pub fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Revision, Arc<Vec<String>>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Home and path of each namespace that is not being deleted, the root's first; over the root

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use super::{Namespace, ROOT_HOME};
+use crate::record::Revision;
 use crate::request::Error;
 use crate::txn::Scope;
 
@@ -132,6 +133,11 @@ pub fn note_known(root: &mut Scope<'_>, id: &str, known: Option<&Known>) -> Resu
 /// Where the store cannot be read.
 pub fn number(root: &mut Scope<'_>) -> Result<u64, Error> {
     root.directory_records(KNOWN)
+}
+
+/// Changes with each namespace that is made or goes, over the root namespace's `core/` scope.
+pub(super) fn revision(root: &mut Scope<'_>) -> Result<Revision, Error> {
+    root.directory_revision(KNOWN)
 }
 
 /// Every namespace but the root, over the root namespace's `core/` scope; not noted.

@@ -29,7 +29,7 @@ use crate::framework::{Context, Needs, TtlLimits};
 use crate::identity::WhoCache;
 use crate::log::ReplicatedLog;
 use crate::mount::MountEntry;
-use crate::namespace::{Namespace, ROOT_PLACE, Resolved};
+use crate::namespace::{self, Namespace, ROOT_PLACE, Resolved};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
@@ -55,6 +55,7 @@ pub struct Pipeline {
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
     pub leases: Leases,
+    pub namespaces: namespace::Places,
     value_bytes_max: usize,
     acls: AclCache,
     limiter: quota::Limiter,
@@ -179,6 +180,7 @@ impl Pipeline {
             router,
             ttl,
             leases: Leases::default(),
+            namespaces: namespace::Places::default(),
             value_bytes_max,
             acls: AclCache::default(),
             limiter: quota::Limiter::default(),
@@ -321,6 +323,7 @@ impl Pipeline {
         self.once.forget();
         self.limiter.clear();
         self.leases.counts.forget();
+        self.namespaces.clear();
     }
 
     async fn run(

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::consensus::Role;
 use super::control::Control;
 use crate::lease::{IntentStore, LeaseStore, State, Walked};
-use crate::namespace;
 use crate::pipeline::{Ended, Pipeline};
 use crate::request::Error;
 use crate::text::of_name;
@@ -149,8 +148,8 @@ impl Revoker {
 async fn count(pipeline: &Pipeline) {
     let walked = pipeline.internal(|txn| {
         let mut walked = Walked::default();
-        for place in namespace::places(txn)? {
-            txn.enter(&place);
+        for place in pipeline.namespaces.all(txn)?.iter() {
+            txn.enter(place);
             walked.add(&mut txn.core())?;
         }
         Ok(walked)
@@ -165,8 +164,8 @@ async fn count(pipeline: &Pipeline) {
 async fn with_work(pipeline: &Pipeline) -> Result<Vec<MountId>, Error> {
     let mounts = pipeline.internal(|txn| {
         let mut found = Vec::new();
-        for place in namespace::places(txn)? {
-            txn.enter(&place);
+        for place in pipeline.namespaces.all(txn)?.iter() {
+            txn.enter(place);
             let mut core = txn.core();
             // Most have nothing to do: two look-ups, and nothing noted.
             let (ending, acts) = (State::Ending.directory(), IntentStore::DIRECTORY);

@@ -10,7 +10,7 @@ use super::control::{BUILD_DATE, Control};
 use crate::engines::identity::oidc;
 use crate::expiry::{Due, Expiry};
 use crate::job::JOBS;
-use crate::namespace::{self, Own, ROOT_PLACE};
+use crate::namespace::{Own, ROOT_PLACE};
 use crate::pipeline::Pipeline;
 use crate::request::Error;
 use crate::sys::{
@@ -95,8 +95,8 @@ impl Turns {
     async fn next(&mut self, pipeline: &Pipeline) -> Vec<String> {
         let mut turn = vec![ROOT_PLACE.to_owned()];
         if self.others.is_empty() {
-            match pipeline.internal(namespace::places).await {
-                Ok(places) => self.others = places.into_iter().skip(1).collect(),
+            match pipeline.internal(|txn| pipeline.namespaces.all(txn)).await {
+                Ok(places) => self.others = places.iter().skip(1).cloned().collect(),
                 Err(error) => {
                     tracing::debug!(error = error.case(), "namespaces wait for their turn")
                 }
@@ -213,8 +213,8 @@ enum Worked {
 /// # Errors
 /// Where this node no longer leads, or the store cannot be read.
 pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
-    for place in pipeline.internal(namespace::places).await? {
-        end_due_in(pipeline, &place).await?;
+    for place in pipeline.internal(|txn| pipeline.namespaces.all(txn)).await?.iter() {
+        end_due_in(pipeline, place).await?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["record", "store"]),
     ("policy", &["clock", "duration", "hcl", "request"]),
     ("txn", &["clock", "key", "record", "request", "rng", "secret"]),
-    ("namespace", &["request", "txn"]),
+    ("namespace", &["record", "request", "txn"]),
     (
         "audit",
         &[
