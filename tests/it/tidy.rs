@@ -63,7 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret", "text"]),
     ("backup", &["barrier", "record", "seal", "store"]),
     ("job", &["clock", "lease", "mount", "namespace", "request", "txn"]),
-    ("kms", &["client", "crypto", "rng", "seal", "secret"]),
+    ("kms", &["client", "clock", "crypto", "rng", "seal", "secret", "text"]),
     (
         "cli",
         &[
