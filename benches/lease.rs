@@ -92,7 +92,12 @@ fn takeover(
         runtime.block_on(end_leases_now(&pipeline)).unwrap();
         looks.push(begin.elapsed());
         let begin = Instant::now();
-        let walk = |txn: &mut Txn| pipeline.leases.counts.walk(&mut txn.scope(CORE));
+        let walk = |txn: &mut Txn| {
+            let mut walked = strongroom::lease::Walked::default();
+            walked.add(&mut txn.scope(CORE))?;
+            pipeline.leases.counts.set(walked);
+            Ok(())
+        };
         runtime.block_on(pipeline.internal(walk)).unwrap();
         walks.push(begin.elapsed());
     }

@@ -68,8 +68,17 @@ impl<'s, 't> Expiry<'s, 't> {
         Ok(self.scope.get_shared::<u64>(WATERMARK)?.map_or(0, |minute| *minute))
     }
 
+    /// Whether anything is filed; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn has_filings(&mut self) -> Result<bool, Error> {
+        Ok(self.scope.directory_records(DIRECTORY)? > 0)
+    }
+
     /// The earliest filings that are due, up to `limit`, all of one minute. None: the watermark
-    /// is moved to the last minute that is over, where it is not there yet.
+    /// is moved to the last minute that is over, where it is not there yet. In namespaces other
+    /// than the root, of which there may be thousands, it is moved now and then.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -84,7 +93,9 @@ impl<'s, 't> Expiry<'s, 't> {
                 return Ok(page.names.into_iter().map(|id| Due { id, minute }).collect());
             }
         }
-        self.scope.put(WATERMARK, &over)?;
+        if self.scope.home() == ROOT || over - done >= MOVED_AFTER_MINUTES {
+            self.scope.put(WATERMARK, &over)?;
+        }
         Ok(Vec::new())
     }
 
@@ -171,6 +182,12 @@ fn key(minute: u64, id: &str) -> String {
 const DIRECTORY: &str = "expiry";
 
 const WATERMARK: &str = "expiry-watermark";
+
+/// As the root namespace is named, see [`Scope::home`].
+const ROOT: &str = "root";
+
+/// Each of these minutes is looked at once more at each turn.
+const MOVED_AFTER_MINUTES: u64 = 10;
 
 const MINUTE_MILLISECONDS: u64 = 60_000;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::lease::State;
 use crate::mount::MountEntry;
+use crate::namespace::Namespace;
 use crate::request::Error;
 use crate::txn::Scope;
 
@@ -42,6 +43,8 @@ pub enum JobKind {
     },
     /// A look at what leases are found by, for what leads to none.
     TidyLeases { after: Option<String> },
+    /// What a namespace has, in the namespace above.
+    DeleteNamespace { namespace: Box<Namespace> },
     /// What a mount stored, and the tokens it made, once its record is gone.
     Unmount { entry: Box<MountEntry> },
 }

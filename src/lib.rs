@@ -37,6 +37,7 @@ pub mod key;
 pub mod kms;
 pub mod lease;
 pub mod log;
+pub mod namespace;
 pub mod proto;
 pub mod quota;
 pub mod raft;

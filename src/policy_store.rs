@@ -99,15 +99,16 @@ impl<'s, 't> PolicyStore<'s, 't> {
                 found.push((name.as_str(), parsed));
             }
         }
+        let home = self.scope.home().to_owned();
         let depends = found.iter().any(|(_, parsed)| parsed.1.templated);
         let identity = identity.filter(|_| depends);
-        if let Some(acl) = cache.and_then(|cache| cache.get(&found, identity, now)) {
+        if let Some(acl) = cache.and_then(|cache| cache.get(&home, &found, identity, now)) {
             return Ok(acl);
         }
         let named: Vec<Policy> = found.iter().map(|(name, parsed)| parsed.named(name)).collect();
         let acl = Arc::new(Acl::compile(&named, identity.map(Arc::as_ref), now));
         if let Some(cache) = cache {
-            cache.insert(found, identity, acl.clone());
+            cache.insert(&home, found, identity, acl.clone());
         }
         Ok(acl)
     }
@@ -140,8 +141,9 @@ struct Sets {
     last_victim: Option<SetKey>,
 }
 
-/// The names, and the id of the identity: empty where no template asks for one, or there is none.
-type SetKey = (Vec<String>, String);
+/// The namespace's home, the names, and the id of the identity: empty where no template asks for
+/// one, or there is none.
+type SetKey = (String, Vec<String>, String);
 
 struct Compiled {
     of: Vec<Arc<Parsed>>,
@@ -152,12 +154,13 @@ struct Compiled {
 impl AclCache {
     fn get(
         &self,
+        home: &str,
         found: &[(&str, Arc<Parsed>)],
         identity: Option<&Arc<Identity>>,
         now: Timestamp,
     ) -> Option<Arc<Acl>> {
         let sets = self.lock();
-        let compiled = sets.compiled.get(&set_key(found, identity))?;
+        let compiled = sets.compiled.get(&set_key(home, found, identity))?;
         let same = compiled.of.len() == found.len()
             && compiled.of.iter().zip(found).all(|(of, (_, now))| Arc::ptr_eq(of, now));
         let same_identity = match (&compiled.identity, identity) {
@@ -171,12 +174,13 @@ impl AclCache {
 
     fn insert(
         &self,
+        home: &str,
         found: Vec<(&str, Arc<Parsed>)>,
         identity: Option<&Arc<Identity>>,
         acl: Arc<Acl>,
     ) {
         let mut sets = self.lock();
-        let key = set_key(&found, identity);
+        let key = set_key(home, &found, identity);
         if sets.compiled.len() >= SETS_MAX && !sets.compiled.contains_key(&key) {
             sets.drop_one();
         }
@@ -206,9 +210,9 @@ impl Sets {
     }
 }
 
-fn set_key(found: &[(&str, Arc<Parsed>)], identity: Option<&Arc<Identity>>) -> SetKey {
+fn set_key(home: &str, found: &[(&str, Arc<Parsed>)], identity: Option<&Arc<Identity>>) -> SetKey {
     let names = found.iter().map(|(name, _)| (*name).to_owned()).collect();
-    (names, identity.map(|identity| identity.id.clone()).unwrap_or_default())
+    (home.to_owned(), names, identity.map(|identity| identity.id.clone()).unwrap_or_default())
 }
 
 /// A policy's name may hold slashes; a record's may not.

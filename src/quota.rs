@@ -18,7 +18,11 @@ pub struct RateLimit {
     pub name: String,
     /// Empty: all requests. Else a mount's path, or one in it, maybe with `*` at its end.
     pub path: String,
-    /// Of the mount that the path is in, as `sys/mounts` and `sys/auth` have it together.
+    /// Of the namespace that the path is in, with a trailing slash; empty: the root namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// Of the mount that the path is in, with its namespace, as `sys/mounts` and `sys/auth` have
+    /// it together.
     pub mount_path: String,
     /// Counts logins with this role alone.
     pub role: String,
@@ -159,8 +163,10 @@ pub struct Quotas {
     /// The longest first.
     globs: Vec<(String, RateLimit)>,
     mounts: BTreeMap<String, RateLimit>,
+    /// By a namespace's path.
+    namespaces: BTreeMap<String, RateLimit>,
     all: Option<RateLimit>,
-    /// By the path of the mount; empty: of all that have none.
+    /// By path.
     leases: BTreeMap<String, LeaseLimit>,
 }
 
@@ -170,6 +176,8 @@ impl Quotas {
             self.roles.insert((limit.mount_path.clone(), limit.role.clone()), limit);
         } else if limit.path.is_empty() {
             self.all = Some(limit);
+        } else if limit.path == limit.namespace {
+            self.namespaces.insert(limit.path.clone(), limit);
         } else if limit.path == limit.mount_path {
             self.mounts.insert(limit.path.clone(), limit);
         } else if let Some(prefix) = limit.path.strip_suffix('*') {
@@ -184,13 +192,21 @@ impl Quotas {
             && self.exact.is_empty()
             && self.globs.is_empty()
             && self.mounts.is_empty()
+            && self.namespaces.is_empty()
             && self.all.is_none()
             && self.leases.is_empty()
     }
 
     /// The one that counts: of the login's role, else of the path, the longest beginning of it,
-    /// the mount, or all.
-    pub fn of(&self, path: &str, mount_path: &str, role: Option<&str>) -> Option<&RateLimit> {
+    /// the mount, the namespace, one above that is inherited, or all. Paths begin with the
+    /// namespace's.
+    pub fn of(
+        &self,
+        path: &str,
+        mount_path: &str,
+        namespace: &str,
+        role: Option<&str>,
+    ) -> Option<&RateLimit> {
         let of_role = role
             .filter(|_| !self.roles.is_empty())
             .and_then(|role| self.roles.get(&(mount_path.to_owned(), role.to_owned())));
@@ -201,8 +217,30 @@ impl Quotas {
                 found.map(|(_, limit)| limit)
             })
             .or_else(|| self.mounts.get(mount_path))
-            .or(self.all.as_ref())
+            .or_else(|| self.of_namespace(namespace))
+            .or(self.all.as_ref().filter(|all| namespace.is_empty() || all.inheritable))
     }
+
+    fn of_namespace(&self, namespace: &str) -> Option<&RateLimit> {
+        if self.namespaces.is_empty() {
+            return None;
+        }
+        if let Some(own) = self.namespaces.get(namespace) {
+            return Some(own);
+        }
+        above(namespace)
+            .filter_map(|above| self.namespaces.get(above))
+            .find(|limit| limit.inheritable)
+    }
+}
+
+/// The paths of the namespaces above one, the nearest first; the root's, which is empty, last.
+fn above(namespace: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(namespace), |path| {
+        let path = path.strip_suffix('/')?;
+        Some(path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or_default())
+    })
+    .skip(1)
 }
 
 const RATE_LIMITS: &str = "quota/rate-limit";

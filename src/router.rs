@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::framework::{Found, Mount};
-use crate::mount::{MountEntry, ROOT_NAMESPACE, Table};
+use crate::mount::{MountEntry, Table};
+use crate::namespace::{Namespace, ROOT_HOME, ROOT_PLACE};
 use crate::record::Revision;
-use crate::request::Error;
-use crate::txn::Txn;
+use crate::request::{Caller, Error};
+use crate::txn::{Txn, place_of};
 
 /// Opens a mount of a kind; `None` where there is no such kind.
 pub type Open = dyn Fn(&MountEntry) -> Option<Arc<dyn Mount>> + Send + Sync;
@@ -19,8 +20,11 @@ pub struct Router {
     /// The mounts' paths as of a revision of each table's directory.
     paths: Mutex<Paths>,
     /// What is open, by where it is mounted.
-    opened: Mutex<BTreeMap<(Table, String), Opened>>,
+    opened: Mutex<BTreeMap<Place, Opened>>,
 }
+
+/// A namespace's home, a table, and a path in it.
+type Place = (String, Table, String);
 
 /// A mount, and what chose it: another uuid or version needs another.
 struct Opened {
@@ -29,7 +33,8 @@ struct Opened {
     mount: Arc<dyn Mount>,
 }
 
-type Paths = BTreeMap<Table, (Revision, Arc<Vec<String>>)>;
+/// By a namespace's home.
+type Paths = BTreeMap<(String, Table), (Revision, Arc<Vec<String>>)>;
 
 /// A mount, and the path within it.
 #[derive(Clone)]
@@ -38,6 +43,21 @@ pub struct Target {
     pub mount: Arc<dyn Mount>,
     pub path: String,
     pub found: Option<Found>,
+    /// Its namespace's part of every key.
+    pub place: String,
+}
+
+impl Target {
+    /// The mount's part of the storage, for this caller. What a token of a namespace above keeps
+    /// in a cubbyhole lies with the token, so that it goes with it.
+    pub fn prefix_for(&self, caller: Option<&Caller>) -> String {
+        let foreign = caller.and_then(|caller| caller.token.split_once('@'));
+        if let Some((name, home)) = foreign.filter(|_| self.entry.kind == "cubbyhole") {
+            let below = self.place.trim_end_matches('/').replace('/', "-");
+            return format!("{}core/{CUBBYHOLES_BELOW}/{name}/{below}/", place_of(home));
+        }
+        format!("{}{}", self.place, self.entry.storage_prefix())
+    }
 }
 
 impl Router {
@@ -55,7 +75,8 @@ impl Router {
         let path = path.strip_prefix("sys/")?;
         let (entry, mount) = self.system.clone();
         let found = mount.find(path);
-        Some(Target { entry, mount, path: path.to_owned(), found })
+        let place = ROOT_PLACE.to_owned();
+        Some(Target { entry, mount, path: path.to_owned(), found, place })
     }
 
     /// Forgets what mounts keep in memory: on seal, and when leadership ends.
@@ -68,12 +89,18 @@ impl Router {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn resolve(&self, txn: &mut Txn, path: &str) -> Result<Option<Target>, Error> {
+    pub fn resolve(
+        &self,
+        txn: &mut Txn,
+        namespace: &Namespace,
+        path: &str,
+    ) -> Result<Option<Target>, Error> {
+        let home = namespace.uuid.as_str();
         let (table, local) = match path.strip_prefix("auth/") {
             Some(local) => (Table::Auth, local),
             None => (Table::Secret, path),
         };
-        let Some(entry) = self.entry(txn, table, local)? else {
+        let Some(entry) = self.entry(txn, home, table, local)? else {
             return Ok(None);
         };
         if entry.tainted {
@@ -81,9 +108,9 @@ impl Router {
         }
         // `GET kv` asks the mount `kv/` for its top.
         let path = local.strip_prefix(entry.path.as_str()).unwrap_or_default().to_owned();
-        let mount = self.mount(&entry)?;
+        let mount = self.mount(home, &entry)?;
         let found = mount.find(&path);
-        Ok(Some(Target { entry, mount, path, found }))
+        Ok(Some(Target { entry, mount, path, found, place: namespace.place() }))
     }
 
     /// The mount at or above a path, in one table.
@@ -93,23 +120,26 @@ impl Router {
     pub fn entry(
         &self,
         txn: &mut Txn,
+        home: &str,
         table: Table,
         path: &str,
     ) -> Result<Option<Arc<MountEntry>>, Error> {
-        let paths = self.paths(txn, table)?;
+        let paths = self.paths(txn, home, table)?;
         let slashed = format!("{path}/");
         let found =
             paths.iter().find(|mount| path.starts_with(mount.as_str()) || slashed == **mount);
         match found {
-            Some(mount) => txn.scope(ROOT_NAMESPACE).get_shared(&table.key(mount)),
+            Some(mount) => txn.scope(&place_of(home)).get_shared(&table.key(mount)),
             None => Ok(None),
         }
     }
 
-    fn paths(&self, txn: &mut Txn, table: Table) -> Result<Arc<Vec<String>>, Error> {
-        let mut scope = txn.scope(ROOT_NAMESPACE);
+    fn paths(&self, txn: &mut Txn, home: &str, table: Table) -> Result<Arc<Vec<String>>, Error> {
+        let place = place_of(home);
+        let mut scope = txn.scope(&place);
         let revision = scope.directory_revision(table.directory())?;
-        let cached = self.lock_paths().get(&table).cloned();
+        let key = (home.to_owned(), table);
+        let cached = self.lock_paths().get(&key).cloned();
         if let Some((at, paths)) = cached
             && at == revision
         {
@@ -121,18 +151,32 @@ impl Router {
         paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         let paths = Arc::new(paths);
         // What is mounted no more would be kept for ever.
-        self.lock_opened().retain(|(of, path), _| *of != table || paths.contains(path));
-        self.lock_paths().insert(table, (revision, paths.clone()));
+        self.lock_opened()
+            .retain(|(of, other, path), _| of != home || *other != table || paths.contains(path));
+        let mut all = self.lock_paths();
+        if all.len() >= TABLES_MAX && !all.contains_key(&key) {
+            self.make_room(&mut all);
+        }
+        all.insert(key, (revision, paths.clone()));
         Ok(paths)
+    }
+
+    /// Forgets a namespace's tables and mounts: they are read and opened again when asked for. The
+    /// root namespace's are kept.
+    fn make_room(&self, all: &mut Paths) {
+        let victim = all.keys().map(|(home, _)| home).find(|home| *home != ROOT_HOME).cloned();
+        let Some(victim) = victim else { return };
+        all.retain(|(home, _), _| *home != victim);
+        self.lock_opened().retain(|(home, _, _), _| *home != victim);
     }
 
     /// A mount by its entry, also one that is mounted no more.
     ///
     /// # Errors
     /// Where no engine of this program has its type.
-    pub fn mount(&self, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
+    pub fn mount(&self, home: &str, entry: &MountEntry) -> Result<Arc<dyn Mount>, Error> {
         let version = entry.options.get("version").cloned().unwrap_or_default();
-        let key = (entry.table, entry.path.clone());
+        let key = (home.to_owned(), entry.table, entry.path.clone());
         let fits = |opened: &&Opened| opened.uuid == entry.uuid && opened.version == version;
         if let Some(opened) = self.lock_opened().get(&key).filter(fits) {
             return Ok(opened.mount.clone());
@@ -150,7 +194,7 @@ impl Router {
         Ok(mount)
     }
 
-    fn lock_opened(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Table, String), Opened>> {
+    fn lock_opened(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Opened>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,3 +202,9 @@ impl Router {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Of namespaces that are kept at one time: two each.
+const TABLES_MAX: usize = 8192;
+
+/// As `auth/token` keeps what a token has in cubbyholes of namespaces below its own.
+const CUBBYHOLES_BELOW: &str = "cubbyhole-below";

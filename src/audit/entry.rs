@@ -14,7 +14,7 @@ use super::{PolicyResults, Record, Side};
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
 use crate::mount::{MountEntry, Table};
-use crate::request::{Auth, Body, Caller, Error, Operation, Reply, TokenType, WrapInfo};
+use crate::request::{Auth, Body, Caller, Error, Operation, Reply, Request, TokenType, WrapInfo};
 
 /// Request headers that are logged, in lower case, and whether hashed.
 pub(super) type Headers = BTreeMap<String, bool>;
@@ -79,7 +79,7 @@ impl Writing<'_> {
             add("identity_policies", json!(of_identity));
         }
         if let Some(results) = record.policies {
-            add("policy_results", policy_results(results));
+            add("policy_results", policy_results(results, record.caller));
         }
         if !facts.metadata.is_empty() {
             add("metadata", json!(facts.metadata));
@@ -151,7 +151,7 @@ impl Writing<'_> {
         if let Some(caller) = record.caller.filter(|caller| !caller.accessor.is_empty()) {
             add("client_token_accessor", self.accessor(&caller.accessor));
         }
-        add("namespace", namespace(&asked.namespace));
+        add("namespace", namespace(asked));
         add("path", asked.path.as_str().into());
         if !asked.params.is_empty() {
             let clear =
@@ -308,14 +308,23 @@ fn mount_members(mount: &MountEntry, version: &str, add: &mut impl FnMut(&str, V
     add("mount_class", class.into());
 }
 
-fn policy_results(results: &PolicyResults) -> Value {
+fn granting_policy(name: &str, caller: Option<&Caller>) -> Value {
+    match caller.filter(|caller| !caller.namespace.is_empty()) {
+        None => json!({ "name": name, "namespace_id": "root", "type": "acl" }),
+        Some(caller) => json!({
+            "name": name,
+            "namespace_id": caller.namespace_id,
+            "namespace_path": caller.namespace,
+            "type": "acl",
+        }),
+    }
+}
+
+fn policy_results(results: &PolicyResults, caller: Option<&Caller>) -> Value {
     let mut shown = Map::new();
     shown.insert("allowed".into(), results.allowed.into());
     if results.allowed && !results.granting.is_empty() {
-        let granting = results
-            .granting
-            .iter()
-            .map(|name| json!({ "name": name, "namespace_id": "root", "type": "acl" }));
+        let granting = results.granting.iter().map(|name| granting_policy(name, caller));
         shown.insert("granting_policies".into(), Value::Array(granting.collect()));
     }
     for (name, text) in [("rule", &results.rule), ("refusal", &results.refusal)] {
@@ -326,8 +335,13 @@ fn policy_results(results: &PolicyResults) -> Value {
     Value::Object(shown)
 }
 
-fn namespace(path: &str) -> Value {
-    if path.is_empty() { json!({ "id": "root" }) } else { json!({ "path": path }) }
+/// One that was not found has no id.
+fn namespace(asked: &Request) -> Value {
+    match (asked.namespace_id.as_str(), asked.namespace.as_str()) {
+        ("", "") => json!({ "id": "root" }),
+        ("", path) => json!({ "path": path }),
+        (id, path) => json!({ "id": id, "path": path }),
+    }
 }
 
 fn token_type(of: TokenType) -> Value {
@@ -344,9 +358,11 @@ fn client_id(caller: &Caller) -> String {
     if !caller.entity_id.is_empty() {
         return caller.entity_id.clone();
     }
+    let namespace_id =
+        if caller.namespace_id.is_empty() { "root" } else { caller.namespace_id.as_str() };
     let mut policies = caller.policies.clone();
     policies.sort_unstable();
-    STANDARD.encode(sha256(&[policies.join("\x7F").as_bytes(), b"\0", b"root"]))
+    STANDARD.encode(sha256(&[policies.join("\x7F").as_bytes(), b"\0", namespace_id.as_bytes()]))
 }
 
 /// In decimal, as Go prints it.

@@ -62,7 +62,7 @@ pub(super) struct GlobalFlags {
     policy_override: bool,
     /// Key that unlocks a namespace's API lock.
     #[arg(long, global = true, value_name = "KEY")]
-    unlock_key: Option<String>,
+    pub(super) unlock_key: Option<String>,
     /// Never ask for anything.
     #[arg(long, global = true)]
     pub(super) non_interactive: bool,

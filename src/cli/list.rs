@@ -17,6 +17,12 @@ pub(super) struct Args {
     detailed: bool,
 }
 
+impl Args {
+    pub(super) fn of(path: String, detailed: bool) -> Self {
+        Self { path, detailed }
+    }
+}
+
 pub(super) async fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<(), Failure> {
     let path = trimmed_path(&args.path);
     session.refuse_raw()?;

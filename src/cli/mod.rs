@@ -32,6 +32,7 @@ mod login;
 mod man;
 mod monitor;
 mod mount;
+mod namespace;
 mod operator;
 mod patch;
 mod path_help;
@@ -134,6 +135,8 @@ enum Command {
     Explain(explain::Args),
     Man(man::Args),
     Monitor(monitor::Args),
+    #[command(subcommand)]
+    Namespace(namespace::Command),
     PathHelp(path_help::Args),
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -260,6 +263,7 @@ async fn run_command(command: Command, session: &mut Session<'_, '_>) -> Result<
             man::run(session, &args, &root)
         }
         Command::Monitor(args) => monitor::run(session, &args).await,
+        Command::Namespace(command) => namespace::run(session, command).await,
         Command::Plugin(command) => plugin::run(session, command).await,
         Command::PathHelp(args) => path_help::run(session, &args).await,
         Command::Policy(command) => policy::run(session, command).await,

@@ -139,6 +139,7 @@ pub(super) fn decode(message: proto::Request) -> Result<Forwarded, ForwardError>
         known_as,
         operation,
         namespace: message.namespace,
+        namespace_id: String::new(),
         path: message.path,
         params: object(&message.parameters)?,
         token: message.token.map(|token| Arc::new(Secret::new(token))),

@@ -238,17 +238,22 @@ fn form_params(body: &[u8], limits: JsonLimits) -> Result<Params, Refusal> {
     Ok(params)
 }
 
-/// `X-Vault-Namespace`, with its slashes put right. There is the root namespace alone.
+/// `X-Vault-Namespace`, with its slashes put right. Whether there is such a namespace is the
+/// pipeline's to say.
 fn namespace(headers: &HeaderMap) -> Result<String, Refusal> {
     let Some(sent) = headers.get(&NAMESPACE) else {
         return Ok(String::new());
     };
     let sent = sent.to_str().map_err(|_| Error::Missing("namespace not found".to_owned()))?;
-    let mut segments = sent.trim().split('/').filter(|segment| !segment.is_empty());
-    match (segments.next(), segments.next()) {
-        (None, _) | (Some("root"), None) => Ok(String::new()),
-        _ => Err(Error::Missing("namespace not found".to_owned()).into()),
+    let segments = sent.trim().split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<&str> = segments.collect();
+    if matches!(segments.as_slice(), [] | ["root"]) {
+        return Ok(String::new());
     }
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
+        return Err(Error::Missing("namespace not found".to_owned()).into());
+    }
+    Ok(format!("{}/", segments.join("/")))
 }
 
 /// By name in lower case.

@@ -62,14 +62,32 @@ impl Counts {
         *self.lock() = None;
     }
 
-    /// Counts anew, over the namespace's `core/` scope.
+    /// Counts anew.
+    pub fn set(&self, walked: Walked) {
+        *self.lock() = Some(walked.0);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<String, Count>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a walk over namespaces has counted.
+#[derive(Clone, Debug, Default)]
+pub struct Walked(BTreeMap<String, Count>);
+
+impl Walked {
+    /// Adds a namespace, over its `core/` scope.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn walk(&self, core: &mut Scope<'_>) -> Result<(), Error> {
-        let mut counts = BTreeMap::<String, Count>::new();
-        let mut leases = LeaseStore::new(core);
+    pub fn add(&mut self, core: &mut Scope<'_>) -> Result<(), Error> {
+        let counts = &mut self.0;
         for state in State::ALL {
+            if core.directory_records(state.directory())? == 0 {
+                continue;
+            }
+            let mut leases = LeaseStore::new(core);
             for mount in leases.mounts(state)? {
                 let records = leases.count(state, &mount)?;
                 let count = counts.entry(mount).or_default();
@@ -79,11 +97,6 @@ impl Counts {
                 }
             }
         }
-        *self.lock() = Some(counts);
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<String, Count>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,6 +29,9 @@ pub struct IntentStore<'s, 't> {
 }
 
 impl<'s, 't> IntentStore<'s, 't> {
+    /// Below a namespace's `core/`.
+    pub const DIRECTORY: &'static str = INTENTS;
+
     pub fn new(scope: &'s mut Scope<'t>) -> Self {
         Self { scope }
     }

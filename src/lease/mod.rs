@@ -13,7 +13,7 @@ mod intent;
 mod place;
 mod prefix;
 
-pub use counts::Counts;
+pub use counts::{Counts, Walked};
 pub use intent::{IntentStore, StoredIntent};
 pub use place::{MountPlaces, path_and_name};
 pub use prefix::{PrefixMark, PrefixMarks};
@@ -48,7 +48,8 @@ pub struct LeaseEntry {
     pub acts: bool,
     /// The minute under which its expiry, or the next try to end it, is filed; 0: it is not.
     pub filed: u64,
-    /// The storage name of the token whose end ends it; empty for a batch token without parent.
+    /// The storage name of the token whose end ends it, with `@` and its home where it is of a
+    /// namespace above; empty for a batch token without parent.
     pub token: String,
     /// No renewal goes beyond it: the end of the batch token that it was issued to.
     pub expires_at_most: Option<Timestamp>,
@@ -108,7 +109,8 @@ impl<'s, 't> LeaseStore<'s, 't> {
     ) -> Result<LeaseEntry, Error> {
         entry.filed = self.file(mount, id, &entry, entry.expires)?;
         if !entry.token.is_empty() {
-            self.scope.put(&token_key(&entry.token, id), &mount)?;
+            let mount = self.seen_by(&entry.token, mount);
+            self.of_token(&entry.token, |core, token| core.put(&token_key(token, id), &mount))?;
         }
         self.scope.put(&key(State::Live, mount, id), &entry)?;
         Ok(entry)
@@ -218,8 +220,12 @@ impl<'s, 't> LeaseStore<'s, 't> {
         for file in &page.names {
             let key = format!("{}/{file}", token_directory(token));
             let mount: Option<String> = self.scope.get(&key)?;
-            if let Some(mount) = mount {
-                self.end(&mount, &of_name(file), now, Force::No)?;
+            match mount.as_deref().map(|mount| mount.split_once(SEPARATOR).ok_or(mount)) {
+                None => {}
+                Some(Err(mount)) => self.end(mount, &of_name(file), now, Force::No)?,
+                Some(Ok((mount, home))) => self.scope.core_of(home, |core| {
+                    LeaseStore::new(core).end(mount, &of_name(file), now, Force::No)
+                })?,
             }
             self.scope.delete(&key)?;
         }
@@ -382,6 +388,26 @@ impl<'s, 't> LeaseStore<'s, 't> {
         self.scope.delete(&key(State::Live, mount, &format!("{path}/{name}")))
     }
 
+    /// Goes to where a token's leases are noted: its namespace, which may be one above.
+    fn of_token<R>(
+        &mut self,
+        token: &str,
+        then: impl FnOnce(&mut Scope<'_>, &str) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        match token.split_once(SEPARATOR) {
+            None => then(self.scope, token),
+            Some((bare, home)) => self.scope.core_of(home, |core| then(core, bare)),
+        }
+    }
+
+    /// How a token's namespace names a mount of this one.
+    fn seen_by(&self, token: &str, mount: &str) -> String {
+        match token.split_once(SEPARATOR) {
+            None => mount.to_owned(),
+            Some(_) => format!("{mount}{SEPARATOR}{}", self.scope.home()),
+        }
+    }
+
     fn take_away(
         &mut self,
         state: State,
@@ -391,7 +417,7 @@ impl<'s, 't> LeaseStore<'s, 't> {
     ) -> Result<(), Error> {
         self.scope.delete(&key(state, mount, id))?;
         if !entry.token.is_empty() {
-            self.scope.delete(&token_key(&entry.token, id))?;
+            self.of_token(&entry.token, |core, token| core.delete(&token_key(token, id)))?;
         }
         if entry.filed > 0 {
             Expiry::new(self.scope).unfile(&filing_id(mount, id), entry.filed)?;
@@ -460,6 +486,9 @@ fn of_filing(filed: &str) -> Option<(String, String)> {
     let (mount, id) = name.split_once('/')?;
     Some((mount.to_owned(), id.to_owned()))
 }
+
+/// Between the name of what is of another namespace, and that namespace's home.
+const SEPARATOR: char = '@';
 
 /// What the filings of leases begin with.
 pub const EXPIRY_KIND: &str = "lease.";

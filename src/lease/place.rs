@@ -31,6 +31,19 @@ impl<'s, 't> MountPlaces<'s, 't> {
         self.matching(|path| path.starts_with(prefix) || prefix.starts_with(path))
     }
 
+    /// The mount at a path, as [`MountEntry::api_path`] has it; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn at(&mut self, path: &str) -> Result<Option<Arc<MountEntry>>, Error> {
+        let (table, local) = match path.strip_prefix("auth/") {
+            Some(local) => (Table::Auth, local),
+            None => (Table::Secret, path),
+        };
+        let key = table.key(local);
+        self.scope.peek_shared(key.strip_prefix("core/").unwrap_or(&key))
+    }
+
     /// A mount by its accessor, also one that is gone while it has leases.
     ///
     /// # Errors

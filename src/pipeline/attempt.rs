@@ -5,8 +5,9 @@ use tokio::time::Instant;
 use super::authorize::Verdict;
 use super::once::{Begun, Step};
 use super::outside::{Acted, outrun};
-use super::{Asked, Attempt, CORE, Commit, Known, Pipeline, Spent, revoke_spent, wrap};
+use super::{Asked, Attempt, Commit, Known, Pipeline, ROOT_CORE, Spent, revoke_spent, wrap};
 use crate::audit::Side;
+use crate::namespace;
 use crate::request::{Error, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
@@ -26,12 +27,17 @@ impl Pipeline {
             Begun::Fresh(txn) => *txn,
             Begun::Before(outcome) => {
                 self.know_again(request, known).await?;
-                return self.repeated(request, known, outcome).await;
+                let placed = known.placed.clone();
+                return self.repeated(placed.as_deref().unwrap_or(request), known, outcome).await;
             }
         };
-        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
+        known.devices = self.audit.follow(&mut txn.scope(ROOT_CORE))?;
+        let resolved = namespace::resolve(&mut txn, &request.namespace, &request.path)?;
+        let namespace = resolved.namespace.clone();
+        let placed = known.place_in(request, resolved);
+        let request = placed.as_deref().unwrap_or(request);
         // May be none, which is not told before the caller is known.
-        let target = self.router.resolve(&mut txn, &request.path)?;
+        let target = self.router.resolve(&mut txn, &namespace, &request.path)?;
         let target = target.as_ref();
         known.mount = target.map(|target| target.entry.clone());
         self.admit(&mut txn, request, known, target).await?;
@@ -56,6 +62,9 @@ impl Pipeline {
                 return Ok(ended);
             }
             txn = self.begin_again(known).await?;
+            if !namespace::Own::is_known(&mut txn.core())? {
+                return Err(outrun());
+            }
         }
         let mut outcome = self.perform(&mut txn, request, (asked, target), known).await?;
         if acts_outside {

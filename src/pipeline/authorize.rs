@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{CORE, Known, Pipeline, Spent, wrap};
+use super::{Known, Pipeline, ROOT_CORE, Spent, wrap};
 use crate::audit::PolicyResults;
 use crate::auth::cidr::is_within;
-use crate::auth::token::{TokenEntry, TokenStore};
+use crate::auth::token::{self, TokenEntry, TokenStore};
 use crate::framework::Access;
 use crate::identity::IdentityStore;
+use crate::namespace::{self, Own};
 use crate::policy;
 use crate::policy_store::PolicyStore;
 use crate::request::{Caller, Error, Operation, Request, TokenFacts};
@@ -41,6 +42,9 @@ impl Pipeline {
         known: &mut Known,
         target: Option<&Target>,
     ) -> Result<Verdict, Error> {
+        if let Some(refusal) = of_namespace(request, known) {
+            return Ok(Verdict { refusal: Some(refusal), spent: Spent::NotLast });
+        }
         if let Some(refusal) = wrap::refuse_token(txn, request, target)? {
             return Ok(Verdict { refusal: Some(refusal), spent: Spent::NotLast });
         }
@@ -59,22 +63,29 @@ impl Pipeline {
             return Ok(verdict);
         };
         let now = txn.now();
-        let acl = PolicyStore::new(&mut txn.scope(CORE)).acl(
-            &caller.policies,
-            identity.as_ref(),
-            now,
-            Some(&self.acls),
-        )?;
+        let acl = txn.core().core_of(&caller.home, |core| {
+            let cache = Some(&self.acls);
+            PolicyStore::new(core).acl(&caller.policies, identity.as_ref(), now, cache)
+        })?;
+        // Policies are the token's namespace's, and so are the paths in them.
+        let path = format!("{}{}", request.namespace, request.path);
+        let path = path.strip_prefix(caller.namespace.as_str()).unwrap_or_default();
+        // What a token may do to itself it may do wherever it is good, as in OpenBao.
+        let from_above =
+            caller.namespace != request.namespace && TO_ITSELF.contains(&request.path.as_str());
         let check = |access| {
             let check =
                 |path| acl.check(known.operation, path, &request.params, request.wrap_ttl, access);
             // Routes take `a/` for `a`: what a rule for `a` forbids, the slash must not allow.
-            let bare = request.path.strip_suffix('/');
+            let bare = path.strip_suffix('/');
             let bare = bare.filter(|_| known.operation != Operation::List).map(check);
             let forbids = |verdict: &policy::Verdict<'_>| {
                 !matches!(verdict.refusal, None | Some(policy::Refusal::NoRule))
             };
-            let verdict = check(&request.path);
+            let mut verdict = check(path);
+            if from_above && matches!(verdict.refusal, Some(policy::Refusal::NoRule)) {
+                verdict = check(&request.path);
+            }
             bare.filter(|bare| verdict.is_allowed() && forbids(bare)).unwrap_or(verdict)
         };
         let with_sudo = check(policy::Access::Sudo);
@@ -102,8 +113,17 @@ impl Pipeline {
         known: &mut Known,
     ) -> Result<(), Error> {
         let mut txn = self.begin_again(known).await?;
-        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
-        let target = self.router.resolve(&mut txn, &request.path)?;
+        known.devices = self.audit.follow(&mut txn.scope(ROOT_CORE))?;
+        let resolved = match namespace::resolve(&mut txn, &request.namespace, &request.path) {
+            Ok(resolved) => resolved,
+            // Deleted since: its tokens are known no more either.
+            Err(Error::Missing(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let namespace = resolved.namespace.clone();
+        let placed = known.place_in(request, resolved);
+        let request = placed.as_deref().unwrap_or(request);
+        let target = self.router.resolve(&mut txn, &namespace, &request.path)?;
         let found = target.as_ref().and_then(|target| target.found);
         known.mount = target.as_ref().map(|target| target.entry.clone());
         known.is_login = found.is_some_and(|found| found.login);
@@ -127,8 +147,9 @@ impl Pipeline {
         if caller.entity_id.is_empty() {
             return Ok(Ok(None));
         }
-        let mut scope = txn.scope(CORE);
-        let who = IdentityStore::new(&mut scope).who(&caller.entity_id, Some(&self.identities))?;
+        let who = txn.core().core_of(&caller.home, |core| {
+            IdentityStore::new(core).who(&caller.entity_id, Some(&self.identities))
+        })?;
         let Some(who) = who.filter(|who| !who.entity.disabled) else {
             return Ok(Err(Error::Denied));
         };
@@ -159,11 +180,17 @@ impl Pipeline {
             });
         };
         let now = txn.now();
-        let mut scope = txn.scope(CORE);
+        let mut scope = txn.core();
         let mut tokens = TokenStore::new(&mut scope);
         let Some((name, entry)) = tokens.lookup(token, now)? else {
             return Ok(Verdict::denied(Spent::NotLast));
         };
+        let home = token::home::of_name(tokens.home(), &name);
+        let own = tokens.in_namespace(&home, Own::of)?;
+        // A token is good in its namespace, and in those below.
+        if !request.namespace.starts_with(&own.path) {
+            return Ok(Verdict::denied(Spent::NotLast));
+        }
         if !is_within(&entry.bound_cidrs, request.remote.map(|remote| remote.ip())) {
             return Ok(Verdict::denied(Spent::NotLast));
         }
@@ -176,6 +203,9 @@ impl Pipeline {
         }
         known.caller = Some(Caller {
             token: name,
+            home,
+            namespace: own.path.clone(),
+            namespace_id: own.id.clone(),
             accessor: entry.accessor.clone(),
             display_name: entry.display_name.clone(),
             policies: entry.policies.clone(),
@@ -197,6 +227,18 @@ impl Pipeline {
     }
 }
 
+/// What its namespace alone decides, whoever asks.
+fn of_namespace(request: &Request, known: &Known) -> Option<Error> {
+    let unlocks = |path: &str| path.starts_with("sys/namespaces/api-lock/unlock");
+    if let Some(locked) = known.locked.as_ref().filter(|_| !unlocks(&request.path)) {
+        return Some(Error::Unavailable(format!(
+            "API access to this namespace has been locked by an administrator - {locked:?} must \
+             be unlocked to gain access."
+        )));
+    }
+    namespace::refusal(known.namespace.as_ref()?, &request.path)
+}
+
 /// For audit. A request that needs no policy is allowed whatever they say.
 fn results(verdict: &policy::Verdict<'_>, allowed: bool) -> PolicyResults {
     let granting = verdict.granting_policies.iter().filter(|_| verdict.is_allowed());
@@ -208,3 +250,6 @@ fn results(verdict: &policy::Verdict<'_>, allowed: bool) -> PolicyResults {
         refusal: refusal.map(ToString::to_string),
     }
 }
+
+const TO_ITSELF: [&str; 3] =
+    ["auth/token/lookup-self", "auth/token/renew-self", "auth/token/revoke-self"];

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::revocation::{ACT_TIME_MAX, BUSY, deadline};
-use super::{CORE, Commit, Known, Pipeline};
-use crate::auth::token::{TokenEntry, TokenStore, auth_of};
+use super::{Commit, Known, Pipeline};
+use crate::auth::token::{TokenEntry, TokenStore, auth_of, home};
 use crate::clock::Timestamp;
 use crate::framework::{Context, Leased, Login, LoginTerms, Mount, TtlTerms};
 use crate::identity::IdentityStore;
 use crate::lease::{LeaseEntry, LeaseStore, MountPlaces, State};
-use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::mount::MountEntry;
 use crate::request::{Error, Lease, Reply, Request, Then, TokenType};
 use crate::router::Target;
-use crate::txn::Txn;
+use crate::txn::{Txn, place_of};
 
 impl Pipeline {
     /// Makes a lease of what a handler answered, where it says so. The token's record is noted:
@@ -36,7 +36,7 @@ impl Pipeline {
         })?;
         let limits = self.ttl.of(&target.entry.config);
         let now = txn.now();
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let (owner, expires_at_most) = owner(&mut TokenStore::new(&mut core), request, known)?;
         let terms = TtlTerms {
             usual: lease.ttl.as_secs(),
@@ -53,7 +53,11 @@ impl Pipeline {
         if ttl == 0 {
             return Err(Error::bad_request("the token leaves the lease no time to live"));
         }
-        lease.id = format!("{}/{}", request.path.trim_end_matches('/'), self.rng.base62(24));
+        let path = request.path.trim_end_matches('/');
+        lease.id = format!("{path}/{}", self.rng.base62(24));
+        if !request.namespace_id.is_empty() {
+            lease.id = format!("{}.{}", lease.id, request.namespace_id);
+        }
         lease.ttl = Duration::from_secs(ttl);
         let entry = LeaseEntry {
             kind: lease.kind.to_owned(),
@@ -103,7 +107,13 @@ impl Pipeline {
                 self.renew_lease(txn, request, mount, id, *increment).await
             }
             Some(Then::RenewToken { name, token, increment }) => {
-                self.renew_token(txn, request, name, token, *increment).await
+                // Its method is its namespace's, which may be one above.
+                let (here, of) = (txn.place().to_owned(), home::of_name(txn.core().home(), name));
+                let bare = name.split_once('@').map_or(name.as_str(), |(bare, _)| bare);
+                txn.enter(&place_of(&of));
+                let renewed = self.renew_token(txn, request, bare, token, *increment).await;
+                txn.enter(&here);
+                renewed
             }
             Some(Then::AwaitLease { .. } | Then::AwaitPrefix { .. }) | None => Ok(reply),
         }
@@ -122,7 +132,7 @@ impl Pipeline {
         let wait = tokio::time::Instant::now() + ACT_TIME_MAX;
         let lock = self.leases.locks.lock(id.to_owned(), wait).await;
         let _one_at_a_time = lock.ok_or_else(|| Error::Unavailable(BUSY.into()))?;
-        let lease = LeaseStore::new(&mut txn.scope(CORE)).get_in(State::Live, mount, id)?;
+        let lease = LeaseStore::new(&mut txn.core()).get_in(State::Live, mount, id)?;
         let lease = lease.ok_or_else(|| Error::bad_request("lease expired"))?;
         let (entry, engine) = self.mount_of(txn, mount)?;
         let now = txn.now();
@@ -134,7 +144,7 @@ impl Pipeline {
             increment,
             attempts: 0,
         };
-        let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
+        let prefix = format!("{}{}", txn.place(), entry.storage_prefix());
         let context = self.of_mount(txn, &prefix, &entry, request);
         let renewal = deadline(engine.renew_lease(context, &lease.kind, leased)).await?;
         let or = |first: u64, second: u64| if first > 0 { first } else { second };
@@ -153,7 +163,7 @@ impl Pipeline {
         if ttl == 0 {
             return Err(past_max());
         }
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let lease = LeaseStore::new(&mut core).extend(mount, id, lease, ttl, now)?;
         let told = Lease {
             id: id.to_owned(),
@@ -175,7 +185,7 @@ impl Pipeline {
         token: &str,
         increment: u64,
     ) -> Result<Reply, Error> {
-        let found = TokenStore::new(&mut txn.scope(CORE)).get(name)?;
+        let found = TokenStore::new(&mut txn.core()).get(name)?;
         let found = found.ok_or_else(|| Error::bad_request("token not found"))?;
         let (entry, method) = self.mount_of(txn, &found.mount_accessor)?;
         let now = txn.now();
@@ -187,7 +197,7 @@ impl Pipeline {
             issued: found.created,
             increment,
         };
-        let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
+        let prefix = format!("{}{}", txn.place(), entry.storage_prefix());
         let context = self.of_mount(txn, &prefix, &entry, request);
         let last = if found.ttl_renewed > 0 { found.ttl_renewed } else { found.ttl };
         let own = LoginTerms { ttl: last, period: found.period, ..LoginTerms::default() };
@@ -201,7 +211,7 @@ impl Pipeline {
         };
         let granted = self.ttl.of(&entry.config).grant(&terms, found.created, now);
         let granted = granted.ok_or_else(past_max)?;
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let mut renewed = TokenEntry::clone(&found);
         renewed.period = said.period;
         let renewed = TokenStore::new(&mut core).extend(name, &renewed, granted.ttl, now)?;
@@ -223,9 +233,9 @@ impl Pipeline {
         txn: &mut Txn,
         accessor: &str,
     ) -> Result<(Arc<MountEntry>, Arc<dyn Mount>), Error> {
-        let entry = MountPlaces::new(&mut txn.scope(CORE)).by_accessor(accessor)?;
+        let entry = MountPlaces::new(&mut txn.core()).by_accessor(accessor)?;
         let entry = entry.ok_or_else(|| Error::Failed("its mount is gone".into()))?;
-        let mount = self.router.mount(&entry)?;
+        let mount = self.router.mount(txn.core().home(), &entry)?;
         Ok((entry, mount))
     }
 
@@ -265,7 +275,7 @@ fn owner(
     let now = tokens.now();
     let (name, entry) = tokens.lookup(token, now)?.ok_or(Error::Denied)?;
     match entry.token_type {
-        TokenType::Batch => Ok((entry.parent.clone(), entry.expires)),
+        TokenType::Batch => Ok((home::below(&name, &entry.parent), entry.expires)),
         TokenType::Service => Ok((name, None)),
     }
 }

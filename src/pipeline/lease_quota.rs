@@ -4,13 +4,11 @@
 //! at the count until it is answered, so that those under way count each other; what is stored is
 //! looked up in one step with that, as it is now. Nothing is counted but in the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{CORE, Known, Pipeline};
-use crate::lease::LeaseStore;
-use crate::mount::Table;
-use crate::quota::{LeaseLimit, Quotas};
+use super::{Known, Pipeline, ROOT_CORE};
+use crate::quota::LeaseLimit;
 use crate::request::{Error, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
@@ -50,16 +48,16 @@ impl Pipeline {
         let Some(quotas) = self.limiter.quotas(txn)? else {
             return Ok(());
         };
-        let Some(limit) = quotas.lease_limit_of(&target.entry.api_path()) else {
+        let namespace = request.namespace.as_str();
+        let mount = format!("{namespace}{}", target.entry.api_path());
+        let Some(limit) = quotas.lease_limit_of(namespace, &mount) else {
             return Ok(());
         };
-        let limited = if limit.path.is_empty() { self.limited(txn, &quotas)? } else { None };
         let mut taken = lock(&self.places.0);
-        let mut core = txn.scope(CORE);
-        let mut leases = LeaseStore::new(&mut core);
-        let count = match limited {
-            None => leases.count_all(&target.entry.accessor)?,
-            Some(limited) => leases.count_others(&limited)?,
+        let count = if limit.is_of_mount() || !limit.inheritable {
+            quotas.leases_in(&mut txn.core(), namespace, limit)?
+        } else {
+            quotas.leases(&mut txn.scope(ROOT_CORE), limit)?
         };
         let LeaseLimit { name, max_leases, .. } = limit;
         let under_way = taken.get(name).copied().unwrap_or_default();
@@ -68,27 +66,12 @@ impl Pipeline {
             // As in Vault, through its formatter of many errors: scripts look for it.
             return Err(Error::TooMany(format!(
                 "1 error occurred:\n\t* request path {:?}: lease count quota exceeded\n\n",
-                request.path
+                format!("{namespace}{}", request.path)
             )));
         }
         taken.insert(name.clone(), under_way.saturating_add(1));
         *own = Some(Place { taken: self.places.0.clone(), name: name.clone() });
         Ok(())
-    }
-
-    /// The accessors of the mounts that have a quota of their own.
-    fn limited(&self, txn: &mut Txn, quotas: &Quotas) -> Result<Option<BTreeSet<String>>, Error> {
-        let mut accessors = BTreeSet::new();
-        for path in quotas.lease_limited() {
-            let (table, local) = match path.strip_prefix("auth/") {
-                Some(local) => (Table::Auth, local),
-                None => (Table::Secret, path),
-            };
-            if let Some(entry) = self.router.entry(txn, table, local)? {
-                accessors.insert(entry.accessor.clone());
-            }
-        }
-        Ok(Some(accessors))
     }
 }
 

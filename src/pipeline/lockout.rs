@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{CORE, Known};
+use super::Known;
 use crate::auth::lockout::{LockoutSettings, LockoutTerms, Locks};
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
@@ -87,7 +87,7 @@ impl Lockouts {
         };
         let now = txn.now();
         let accessor = target.entry.accessor.clone();
-        let lock = Locks::new(&mut txn.scope(CORE)).get(&accessor, &name)?;
+        let lock = Locks::new(&mut txn.core()).get(&accessor, &name)?;
         let user = (accessor, name);
         // The try that locked them out is still to be told why it failed.
         let is_locked = progress.lock().is_none() && self.lock().unknown.is_locked(&user, now);
@@ -112,7 +112,7 @@ impl Lockouts {
             Ok(reply) => {
                 if let Some(Attempted { user, was_locked, .. }) = attempted {
                     if was_locked {
-                        Locks::new(&mut txn.scope(CORE)).unlock(&user.0, &user.1)?;
+                        Locks::new(&mut txn.core()).unlock(&user.0, &user.1)?;
                     }
                     let noted = Noted { user, known: true, count: 0, settles: true };
                     *progress.lock() = Some(noted);
@@ -135,7 +135,7 @@ impl Lockouts {
         if locks && known {
             txn.roll_back();
             let until = now.plus(Duration::from_secs(terms.duration));
-            Locks::new(&mut txn.scope(CORE)).lock(&user.0, &user.1, until)?;
+            Locks::new(&mut txn.core()).lock(&user.0, &user.1, until)?;
             txn.keep();
         } else if locks {
             // Others may have come while this one was looked up, as at a lock that is written.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CORE, Pipeline};
+use super::Pipeline;
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::framework::TtlTerms;
 use crate::identity::{IdentityStore, Login};
@@ -55,7 +55,7 @@ impl Pipeline {
             internal: auth.internal.clone(),
             ..TokenEntry::default()
         };
-        let mut scope = txn.scope(CORE);
+        let mut scope = txn.core();
         let new = NewToken { entry, id: None };
         let (token, entry) = TokenStore::new(&mut scope).create(self.rng.as_ref(), now, new)?;
         auth.client_token = token.expose().clone();
@@ -67,7 +67,7 @@ impl Pipeline {
     /// The entity behind a login, made where it is the first, and what it adds to the token.
     fn recognize(&self, txn: &mut Txn, mount: &MountEntry, auth: &mut Auth) -> Result<(), Error> {
         let now = txn.now();
-        let mut scope = txn.scope(CORE);
+        let mut scope = txn.core();
         let mut identities = IdentityStore::new(&mut scope);
         if !auth.alias_name.is_empty() {
             let login = Login {

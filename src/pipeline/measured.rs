@@ -85,7 +85,8 @@ impl Measured {
         let Some(mount) = &known.mount else {
             return;
         };
-        let key = (known.operation, mount.api_path());
+        let namespace = known.namespace.as_ref().map_or("", |of| of.path.as_str());
+        let key = (known.operation, format!("{namespace}{}", mount.api_path()));
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = routes.get(&key) {
             route.record(milliseconds(time));

@@ -28,7 +28,8 @@ use crate::clock::Clock;
 use crate::framework::{Context, Needs, TtlLimits};
 use crate::identity::WhoCache;
 use crate::log::ReplicatedLog;
-use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::mount::MountEntry;
+use crate::namespace::{self, Namespace, ROOT_PLACE, Resolved};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
@@ -54,6 +55,7 @@ pub struct Pipeline {
     /// The system's, where a mount has none of its own.
     pub ttl: TtlLimits,
     pub leases: Leases,
+    pub namespaces: namespace::Places,
     value_bytes_max: usize,
     acls: AclCache,
     limiter: quota::Limiter,
@@ -118,6 +120,12 @@ struct Known {
     spends_last: bool,
     /// What is going to be done outside.
     intention: Option<Intention>,
+    /// `None`: the root namespace, or not looked at yet.
+    namespace: Option<Arc<Namespace>>,
+    /// The path of a namespace on the way that is locked.
+    locked: Option<String>,
+    /// The request as it is in its namespace, where that is another than the root.
+    placed: Option<Arc<Request>>,
     /// Told once the answer was audited.
     afterwards: Vec<Afterwards>,
     /// Of a login: what it has counted.
@@ -127,6 +135,28 @@ struct Known {
 }
 
 impl Known {
+    /// Notes where a request goes. What it returns is the request within its namespace; `None`
+    /// where it is that already.
+    fn place_in(&mut self, request: &Request, resolved: Resolved) -> Option<Arc<Request>> {
+        let Resolved { namespace, path, locked } = resolved;
+        self.locked = locked;
+        self.placed = (!namespace.is_root()).then(|| {
+            Arc::new(Request {
+                namespace: namespace.path.clone(),
+                namespace_id: namespace.id.clone(),
+                path,
+                ..request.clone()
+            })
+        });
+        self.namespace = Some(namespace);
+        self.placed.clone()
+    }
+
+    /// The namespace's part of every key.
+    fn place(&self) -> String {
+        self.namespace.as_ref().map_or_else(|| ROOT_PLACE.to_owned(), |of| of.place())
+    }
+
     /// What another try finds out anew: it may find less.
     fn forget(&mut self, request: &Request) {
         self.operation = request.operation;
@@ -150,6 +180,7 @@ impl Pipeline {
             router,
             ttl,
             leases: Leases::default(),
+            namespaces: namespace::Places::default(),
             value_bytes_max,
             acls: AclCache::default(),
             limiter: quota::Limiter::default(),
@@ -234,11 +265,13 @@ impl Pipeline {
             }
         };
         drop(place);
+        let placed = known.placed.clone();
+        let request = placed.as_deref().unwrap_or(request);
         if request.path.starts_with("sys/audit/") && outcome.is_ok() {
             self.follow_audit(&mut known).await;
         }
         let outcome = match outcome {
-            Ok(reply) => self.finish(reply, deadline).await,
+            Ok(reply) => self.finish(reply, &known.place(), deadline).await,
             Err(error) => Err(error),
         };
         self.measured.request(&known, begun.elapsed());
@@ -290,6 +323,7 @@ impl Pipeline {
         self.once.forget();
         self.limiter.clear();
         self.leases.counts.forget();
+        self.namespaces.clear();
     }
 
     async fn run(
@@ -325,7 +359,7 @@ impl Pipeline {
         } else {
             None
         };
-        let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
+        let prefix = target.prefix_for(known.caller.as_ref());
         let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
@@ -364,7 +398,7 @@ impl Pipeline {
         }) else {
             return Ok(request.operation);
         };
-        let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
+        let prefix = target.prefix_for(caller);
         let context = self.context(txn, &prefix, target, caller, request);
         match target.mount.exists(context, &target.path, request.params.clone()).await {
             Ok(Some(false)) => Ok(Operation::Create),
@@ -386,7 +420,7 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: target.entry.reaches_namespace().then_some(ROOT_NAMESPACE),
+            namespace: target.entry.reaches_namespace().then_some(target.place.as_str()),
             rng: self.rng.as_ref(),
             mount: &target.entry,
             ttl: self.ttl.of(&target.entry.config),
@@ -477,7 +511,7 @@ impl Pipeline {
 
     async fn audit_devices(&self) -> Result<Devices, Error> {
         let mut txn = self.begin().await?;
-        self.audit.follow(&mut txn.scope(CORE))
+        self.audit.follow(&mut txn.scope(ROOT_CORE))
     }
 
     /// As in Vault, the answer to whoever enabled a device is its first record.
@@ -514,14 +548,14 @@ const NOTHING: (Step, Option<&Result<Reply, Error>>) = (Step::Result, None);
 fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error> {
     match &known.caller {
         Some(caller) if spent == Spent::Last => {
-            TokenStore::new(&mut txn.scope(CORE)).revoke(&caller.token)
+            TokenStore::new(&mut txn.core()).revoke(&caller.token)
         }
         _ => Ok(()),
     }
 }
 
-/// Where the namespace keeps what belongs to no mount.
-const CORE: &str = "root/core/";
+/// Where the root namespace keeps what belongs to no mount, and what is the cluster's.
+const ROOT_CORE: &str = "root/core/";
 
 /// A transaction of the node itself that still conflicts then waits for its next turn.
 const INTERNAL_TRIES_MAX: usize = 16;

@@ -126,7 +126,9 @@ impl Pipeline {
         if known.term.is_some_and(|term| term != point.leadership.term) {
             return Err(Error::LeadershipLost);
         }
-        self.barrier.begin(point, self.clock.now())
+        let mut txn = self.barrier.begin(point, self.clock.now())?;
+        txn.enter(&known.place());
+        Ok(txn)
     }
 
     /// The answer of a request that has taken effect before, which is audited like any.
@@ -256,13 +258,10 @@ fn context(request: &Request, id: &RequestId) -> [u8; 32] {
     let mut hash = Sha256Writer::default();
     hash.update(CONTEXT_TAG);
     hash.update(&id.encode());
-    let parts: [&[u8]; 5] = [
-        request.operation.name().as_bytes(),
-        request.namespace.as_bytes(),
-        request.path.as_bytes(),
-        token.as_bytes(),
-        &wrap_ttl,
-    ];
+    // However it is parted, by a header or once its namespace is found, it is one path.
+    let path = format!("{}{}", request.namespace, request.path);
+    let parts: [&[u8]; 4] =
+        [request.operation.name().as_bytes(), path.as_bytes(), token.as_bytes(), &wrap_ttl];
     // Lengths first, so that no two requests are hashed alike; parameters last, as what they are
     // written as tells where it ends.
     let certificates = request.client_certificates.iter().map(Vec::as_slice);
@@ -305,7 +304,7 @@ const FINISHED_MAX: usize = 256;
 /// Starts of nodes whose news wait for an entry.
 const ORIGINS_MAX: usize = 256;
 
-const CONTEXT_TAG: &[u8] = b"strongroom request 2\0";
+const CONTEXT_TAG: &[u8] = b"strongroom request 3\0";
 
 const OTHER_REQUEST: &str = "this request id was used for another request, or with another token";
 

@@ -3,14 +3,15 @@
 //! entry that has the lease. What is left in between, its engine finishes or undoes: soon where
 //! the handler failed, else when whoever began can no longer be at it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::errors::guarded;
 use super::revocation::{ACT_TIME_MAX, deadline};
-use super::{CORE, Commit, Known, NOTHING, Pipeline};
+use super::{Commit, Known, NOTHING, Pipeline};
 use crate::framework::Begun;
 use crate::lease::{IntentStore, StoredIntent};
-use crate::mount::ROOT_NAMESPACE;
+use crate::namespace::Namespace;
 use crate::request::{Error, Operation, Params, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
@@ -87,7 +88,7 @@ impl Pipeline {
         if known.operation == Operation::Read {
             self.take_place(txn, request, known, target)?;
         }
-        let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
+        let prefix = target.prefix_for(known.caller.as_ref());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         let params = request.params.clone();
         let prepared = target.mount.prepare(context, known.operation, &target.path, params).await?;
@@ -104,7 +105,7 @@ impl Pipeline {
         };
         let (mount, uuid) = (target.entry.accessor.clone(), target.entry.uuid.clone());
         let intention = Intention { mount, uuid, id: self.rng.uuid(), stored };
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         IntentStore::new(&mut core).put(&intention.mount, &intention.id, &intention.stored)?;
         Ok(Some(intention))
     }
@@ -121,7 +122,7 @@ impl Pipeline {
             return (guarded(self.run(txn, request, known, target)).await, Acted::Done);
         };
         let run = async {
-            self.note_mount(txn, request, intention)?;
+            self.note_mount(txn, request, known.namespace.as_ref(), intention)?;
             guarded(self.run(txn, request, known, target)).await
         };
         // What was written down may have taken its time: whoever settles it must find it done.
@@ -144,9 +145,11 @@ impl Pipeline {
         &self,
         txn: &mut Txn,
         request: &Request,
+        namespace: Option<&Arc<Namespace>>,
         intention: &Intention,
     ) -> Result<(), Error> {
-        let target = self.router.resolve(txn, &request.path)?;
+        let namespace = namespace.ok_or_else(|| Error::internal("no namespace was resolved"))?;
+        let target = self.router.resolve(txn, namespace, &request.path)?;
         if target.is_some_and(|target| target.entry.uuid == intention.uuid) {
             return Ok(());
         }
@@ -159,7 +162,7 @@ impl Pipeline {
         let Some(intention) = &known.intention else {
             return Ok(false);
         };
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let stored = IntentStore::new(&mut core).get(&intention.mount, &intention.id)?;
         Ok(stored.is_none_or(|stored| stored.given_up))
     }
@@ -170,7 +173,7 @@ impl Pipeline {
             return Ok(());
         };
         let now = txn.now();
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let mut intents = IntentStore::new(&mut core);
         match acted {
             Acted::Done => intents.remove(&intention.mount, &intention.id),
@@ -189,7 +192,11 @@ impl Pipeline {
         if known.intention.is_none() {
             return;
         }
-        settled_later(self.internal(|txn| self.conclude(txn, known, Acted::Failed)).await);
+        let given_up = self.internal(|txn| {
+            txn.enter(&known.place());
+            self.conclude(txn, known, Acted::Failed)
+        });
+        settled_later(given_up.await);
     }
 
     /// As [`Self::give_up`], where the entry with the outcome may have been applied all the same:
@@ -199,6 +206,7 @@ impl Pipeline {
             return;
         }
         let given_up = self.internal(|txn| {
+            txn.enter(&known.place());
             if self.is_settled(txn, known)? {
                 return Ok(());
             }
@@ -212,25 +220,27 @@ impl Pipeline {
     ///
     /// # Errors
     /// What the engine says, or where this node does not lead.
-    pub async fn settle_intents(&self, mount: &str) -> Result<usize, Error> {
+    pub async fn settle_intents(&self, place: &str, mount: &str) -> Result<usize, Error> {
         let ids = self.internal(|txn| {
-            let mut core = txn.scope(CORE);
+            txn.enter(place);
+            let mut core = txn.core();
             IntentStore::new(&mut core).of_mount(mount, INTENTS_MAX)
         });
         let mut settled = 0;
         for id in ids.await? {
-            settled += usize::from(self.settle(mount, &id).await?);
+            settled += usize::from(self.settle(place, mount, &id).await?);
         }
         Ok(settled)
     }
 
     /// False where its time has not come, or it is gone.
-    async fn settle(&self, mount: &str, id: &str) -> Result<bool, Error> {
+    async fn settle(&self, place: &str, mount: &str, id: &str) -> Result<bool, Error> {
         let request = Request::default();
         for _ in 0..super::INTERNAL_TRIES_MAX {
             let mut txn = self.begin().await?;
+            txn.enter(place);
             let now = txn.now();
-            let stored = IntentStore::new(&mut txn.scope(CORE)).get(mount, id)?;
+            let stored = IntentStore::new(&mut txn.core()).get(mount, id)?;
             let Some(stored) = stored.filter(|stored| stored.settle_after <= now) else {
                 return Ok(false);
             };
@@ -238,13 +248,13 @@ impl Pipeline {
                 // Before anything is undone: whoever began and has come to life again must not
                 // say that it stands.
                 let stored = StoredIntent { given_up: true, ..stored };
-                IntentStore::new(&mut txn.scope(CORE)).put(mount, id, &stored)?;
+                IntentStore::new(&mut txn.core()).put(mount, id, &stored)?;
                 self.commit(txn, &request, &Known::default(), NOTHING).await?;
                 continue;
             }
             let outcome = match self.mount_of(&mut txn, mount) {
                 Ok((entry, engine)) => {
-                    let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
+                    let prefix = format!("{}{}", txn.place(), entry.storage_prefix());
                     let context = self.of_mount(&mut txn, &prefix, &entry, &request);
                     let begun = Begun { intent: stored.intent.clone(), since: stored.since };
                     deadline(engine.settle(context, &stored.act, begun)).await
@@ -262,7 +272,7 @@ impl Pipeline {
                 tracing::warn!(error, mount, act = stored.act, "an act outside is settled later");
                 txn.roll_back();
             }
-            let mut core = txn.scope(CORE);
+            let mut core = txn.core();
             let mut intents = IntentStore::new(&mut core);
             match &outcome {
                 Ok(()) => intents.remove(mount, id)?,

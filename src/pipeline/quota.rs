@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{CORE, Known, Pipeline};
+use super::{Known, Pipeline, ROOT_CORE};
 use crate::audit::Side;
 use crate::clock::Timestamp;
 use crate::quota::{QuotaStore, Quotas, RateLimit};
@@ -87,7 +87,7 @@ impl Limiter {
 
     /// `None` where there are no quotas: that costs one look at a revision.
     pub(super) fn quotas(&self, txn: &mut Txn) -> Result<Option<Arc<Quotas>>, Error> {
-        let mut scope = txn.scope(CORE);
+        let mut scope = txn.scope(ROOT_CORE);
         let mut store = QuotaStore::new(&mut scope);
         let revision = store.revision()?;
         if revision == Revision::ABSENT {
@@ -114,13 +114,16 @@ impl Limiter {
         target: Option<&Target>,
         now: Timestamp,
     ) -> Result<Headers, Error> {
-        if quotas.config.exempts(&request.path) {
+        let path = format!("{}{}", request.namespace, request.path);
+        if quotas.config.exempts(&path) {
             return Ok(Headers::new());
         }
         let mount = target.map(|target| target.entry.api_path()).unwrap_or_default();
+        let mount = format!("{}{mount}", request.namespace);
         let logs_in = target.and_then(|target| target.found).is_some_and(|found| found.login);
         let role = request.params.get("role").and_then(|role| role.as_str());
-        let Some(limit) = quotas.of(&request.path, &mount, role.filter(|_| logs_in)) else {
+        let Some(limit) = quotas.of(&path, &mount, &request.namespace, role.filter(|_| logs_in))
+        else {
             return Ok(Headers::new());
         };
         let taken = self.clients.lock().unwrap_or_else(PoisonError::into_inner).take(
@@ -135,7 +138,7 @@ impl Limiter {
             Taken::Refused { wait, .. } | Taken::Blocked { wait } => {
                 headers.insert("retry-after".into(), seconds(wait).to_string());
                 // As in Vault: scripts look for it.
-                let text = format!("request path {:?}: rate limit quota exceeded", request.path);
+                let text = format!("request path {path:?}: rate limit quota exceeded");
                 Err(Error::TooManyWith { text, headers })
             }
         }

@@ -6,11 +6,10 @@ use futures_util::{StreamExt as _, stream};
 
 use super::errors::guarded;
 use super::locks::Locks;
-use super::{CORE, Commit, Known, NOTHING, Pipeline};
+use super::{Commit, Known, NOTHING, Pipeline};
 use crate::auth::token::TokenStore;
 use crate::framework::Leased;
 use crate::lease::{Counts, LeaseStore, MountPlaces, State};
-use crate::mount::ROOT_NAMESPACE;
 use crate::request::{Error, Reply, Request, Then};
 use crate::text::of_name;
 use crate::txn::{Page, Txn};
@@ -33,12 +32,13 @@ pub enum Ended {
 }
 
 impl Pipeline {
-    /// Ends a lease that is to be ended, together with what its engine has to do for it. No two
-    /// of one lease act at the same time; where the outcome cannot be kept, the act is repeated.
+    /// Ends a lease of the namespace at this place that is to be ended, together with what its
+    /// engine has to do for it. No two of one lease act at the same time; where the outcome cannot
+    /// be kept, the act is repeated.
     ///
     /// # Errors
     /// Where this node does not lead, or the store cannot be read. It stays to be ended.
-    pub async fn end_lease(&self, mount: &str, id: &str) -> Result<Ended, Error> {
+    pub async fn end_lease(&self, place: &str, mount: &str, id: &str) -> Result<Ended, Error> {
         let deadline_of_wait = tokio::time::Instant::now() + super::REQUEST_TIME_MAX;
         let Some(_lock) = self.leases.locks.lock(id.to_owned(), deadline_of_wait).await else {
             return Ok(Ended::NotYet(Error::Unavailable(BUSY.into())));
@@ -46,7 +46,8 @@ impl Pipeline {
         let request = Request { path: id.to_owned(), ..Request::default() };
         for _ in 0..super::INTERNAL_TRIES_MAX {
             let mut txn = self.begin().await?;
-            let lease = LeaseStore::new(&mut txn.scope(CORE)).get_in(State::Ending, mount, id)?;
+            txn.enter(place);
+            let lease = LeaseStore::new(&mut txn.core()).get_in(State::Ending, mount, id)?;
             let Some(lease) = lease else {
                 return self.not_ending(&mut txn, mount, id);
             };
@@ -60,7 +61,7 @@ impl Pipeline {
             };
             let outcome = match self.mount_of(&mut txn, mount) {
                 Ok((entry, engine)) => {
-                    let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
+                    let prefix = format!("{}{}", txn.place(), entry.storage_prefix());
                     let context = self.of_mount(&mut txn, &prefix, &entry, &request);
                     deadline(engine.revoke_lease(context, &lease.kind, leased)).await
                 }
@@ -69,12 +70,12 @@ impl Pipeline {
             let now = txn.now();
             let mut ended = Ended::Yes;
             match outcome {
-                Ok(()) => LeaseStore::new(&mut txn.scope(CORE)).ended(mount, id)?,
+                Ok(()) => LeaseStore::new(&mut txn.core()).ended(mount, id)?,
                 Err(Error::Conflict) => continue,
                 Err(error) if error.is_of_node() => return Err(error),
                 Err(error) => {
                     txn.roll_back();
-                    let mut core = txn.scope(CORE);
+                    let mut core = txn.core();
                     let mut leases = LeaseStore::new(&mut core);
                     if lease.force {
                         let error = error.case();
@@ -106,7 +107,7 @@ impl Pipeline {
 
     /// Another was there first, and has ended it or failed.
     fn not_ending(&self, txn: &mut Txn, mount: &str, id: &str) -> Result<Ended, Error> {
-        let lease = LeaseStore::new(&mut txn.scope(CORE)).get(mount, id)?;
+        let lease = LeaseStore::new(&mut txn.core()).get(mount, id)?;
         Ok(match lease {
             Some((State::Waiting | State::Irrevocable, lease)) => {
                 Ended::NotYet(Error::Failed(lease.error))
@@ -119,14 +120,15 @@ impl Pipeline {
     pub(super) async fn finish(
         &self,
         mut reply: Reply,
+        place: &str,
         deadline: tokio::time::Instant,
     ) -> Result<Reply, Error> {
         let finished = match &reply.then.take() {
             Some(Then::AwaitLease { mount, id }) => {
-                tokio::time::timeout_at(deadline, self.await_lease(mount, id)).await
+                tokio::time::timeout_at(deadline, self.await_lease(place, mount, id)).await
             }
             Some(Then::AwaitPrefix { job, prefix }) => {
-                tokio::time::timeout_at(deadline, self.await_prefix(job, prefix)).await
+                tokio::time::timeout_at(deadline, self.await_prefix(place, job, prefix)).await
             }
             Some(Then::RenewLease { .. } | Then::RenewToken { .. }) | None => return Ok(reply),
         };
@@ -139,8 +141,8 @@ impl Pipeline {
         }
     }
 
-    async fn await_lease(&self, mount: &str, id: &str) -> Result<(), Error> {
-        match self.end_lease(mount, id).await? {
+    async fn await_lease(&self, place: &str, mount: &str, id: &str) -> Result<(), Error> {
+        match self.end_lease(place, mount, id).await? {
             Ended::Yes => Ok(()),
             Ended::NotYet(error) => Err(Error::Failed(format!(
                 "failed to revoke lease {id:?}, which is tried again: {}",
@@ -150,19 +152,25 @@ impl Pipeline {
     }
 
     /// Works the job off, be it together with a worker, then ends what it found.
-    async fn await_prefix(&self, job: &str, prefix: &str) -> Result<(), Error> {
-        let step = |txn: &mut Txn| TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(job);
+    async fn await_prefix(&self, place: &str, job: &str, prefix: &str) -> Result<(), Error> {
+        let step = |txn: &mut Txn| {
+            txn.enter(place);
+            TokenStore::new(&mut txn.core()).work_off_prefix(job)
+        };
         while self.internal(step).await? {}
-        let mounts = self.internal(|txn| MountPlaces::new(&mut txn.scope(CORE)).under(prefix));
+        let mounts = self.internal(|txn| {
+            txn.enter(place);
+            MountPlaces::new(&mut txn.core()).under(prefix)
+        });
         let (mut ended, mut failed, mut first) = (0_u64, 0_u64, None);
         for mount in mounts.await? {
             let mut failed_here = 0;
             let mut after = None;
             loop {
-                let page = self.lease_page(State::Ending, &mount, after.as_deref()).await?;
+                let page = self.lease_page(place, State::Ending, &mount, after.as_deref()).await?;
                 let ids = page.names.iter().map(|file| of_name(file));
                 let ids = ids.filter(|id| id.starts_with(prefix)).collect();
-                for outcome in self.end_leases(&mount, ids, PARALLEL_OF_REQUEST).await {
+                for outcome in self.end_leases(place, &mount, ids, PARALLEL_OF_REQUEST).await {
                     match outcome? {
                         Ended::Yes => ended += 1,
                         Ended::NotYet(error) => {
@@ -177,7 +185,7 @@ impl Pipeline {
                 after = page.names.into_iter().next_back();
             }
             // Who repeats the request finds what failed before, and nothing left to end.
-            let (waiting, error) = self.waiting_below(&mount, prefix).await?;
+            let (waiting, error) = self.waiting_below(place, &mount, prefix).await?;
             failed += waiting.max(failed_here);
             first = first.or(error);
         }
@@ -193,6 +201,7 @@ impl Pipeline {
     /// Leases that could not be ended yet: how many, and why one could not.
     async fn waiting_below(
         &self,
+        place: &str,
         mount: &str,
         prefix: &str,
     ) -> Result<(u64, Option<String>), Error> {
@@ -200,13 +209,14 @@ impl Pipeline {
         for state in [State::Waiting, State::Irrevocable] {
             let mut after = None;
             loop {
-                let page = self.lease_page(state, mount, after.as_deref()).await?;
+                let page = self.lease_page(place, state, mount, after.as_deref()).await?;
                 let ids = page.names.iter().map(|file| of_name(file));
                 for id in ids.filter(|id| id.starts_with(prefix)) {
                     count += 1;
                     if error.is_none() {
                         let read = self.internal(|txn| {
-                            LeaseStore::new(&mut txn.scope(CORE)).get_in(state, mount, &id)
+                            txn.enter(place);
+                            LeaseStore::new(&mut txn.core()).get_in(state, mount, &id)
                         });
                         error = read.await?.map(|lease| lease.error);
                     }
@@ -222,25 +232,28 @@ impl Pipeline {
 
     async fn lease_page(
         &self,
+        place: &str,
         state: State,
         mount: &str,
         after: Option<&str>,
     ) -> Result<Page, Error> {
         self.internal(|txn| {
-            let mut core = txn.scope(CORE);
+            txn.enter(place);
+            let mut core = txn.core();
             LeaseStore::new(&mut core).page(state, mount, after, PAGE_LEASES)
         })
         .await
     }
 
-    /// Ends several leases of a mount, some at a time.
+    /// Ends several leases of a mount of the namespace at this place, some at a time.
     pub async fn end_leases(
         &self,
+        place: &str,
         mount: &str,
         ids: Vec<String>,
         parallel_max: usize,
     ) -> Vec<Result<Ended, Error>> {
-        let ends = ids.into_iter().map(|id| async move { self.end_lease(mount, &id).await });
+        let ends = ids.into_iter().map(|id| async move { self.end_lease(place, mount, &id).await });
         stream::iter(ends).buffer_unordered(parallel_max).collect().await
     }
 }

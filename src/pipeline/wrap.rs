@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{CORE, Pipeline};
+use super::Pipeline;
 use crate::auth::token::{TokenStore, Wrapped};
 use crate::framework::Needs;
 use crate::mount::MountEntry;
@@ -72,7 +72,7 @@ impl Pipeline {
             creation_path: path,
             wrapped_accessor: accessor,
         };
-        let mut core = txn.scope(CORE);
+        let mut core = txn.core();
         let (token, entry) =
             TokenStore::new(&mut core).wrap(self.rng.as_ref(), &request.path, &wrapped)?;
         Ok(WrapInfo {
@@ -137,7 +137,7 @@ pub(super) fn refuse_token(
         return refused("token is empty");
     };
     let now = txn.now();
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     let found = TokenStore::new(&mut core).wrapping_token(token, now)?;
     Ok(found.is_none().then(|| Error::bad_request(INVALID)))
 }

@@ -1,21 +1,37 @@
-//! Lease-count quotas as they are stored: one for a mount, one for all that have none.
+//! Lease-count quotas as they are stored: one for a mount, one for all of a namespace that have
+//! none.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{QuotaStore, Quotas};
+use super::{QuotaStore, Quotas, above};
+use crate::lease::{LeaseStore, MountPlaces};
+use crate::namespace;
 use crate::request::Error;
+use crate::txn::Scope;
 
 /// So many leases at one time, tokens among them.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LeaseLimit {
     pub name: String,
-    /// Empty: all mounts that have no quota of their own, taken together. Else a mount's path, as
-    /// `sys/mounts` and `sys/auth` have it together.
+    /// A namespace's (empty: the root's): all its mounts that have no quota of their own, taken
+    /// together. Else a mount's, with its namespace, as `sys/mounts` and `sys/auth` have it
+    /// together.
     pub path: String,
+    /// Of the namespace that the path is in, with a trailing slash; empty: the root namespace.
+    #[serde(default)]
+    pub namespace: String,
     /// More than 0.
     pub max_leases: u64,
-    /// Holds in namespaces below, too.
+    /// Of a namespace's: counts those below, too, that have none of their own.
     pub inheritable: bool,
+}
+
+impl LeaseLimit {
+    pub fn is_of_mount(&self) -> bool {
+        self.path != self.namespace
+    }
 }
 
 impl QuotaStore<'_, '_> {
@@ -62,14 +78,67 @@ impl QuotaStore<'_, '_> {
 }
 
 impl Quotas {
-    /// The one that counts for a mount: its own, or that for all.
-    pub fn lease_limit_of(&self, mount_path: &str) -> Option<&LeaseLimit> {
-        self.leases.get(mount_path).or_else(|| self.leases.get(""))
+    /// The one that counts for a mount of a namespace: its own, or the namespace's. Paths begin
+    /// with the namespace's.
+    pub fn lease_limit_of(&self, namespace: &str, mount_path: &str) -> Option<&LeaseLimit> {
+        let own = self.leases.get(mount_path).filter(|limit| limit.is_of_mount());
+        own.or_else(|| self.lease_limit_of_namespace(namespace))
     }
 
-    /// The paths of mounts that have one of their own.
-    pub fn lease_limited(&self) -> impl Iterator<Item = &str> {
-        self.leases.keys().map(String::as_str).filter(|path| !path.is_empty())
+    /// The one for all mounts of a namespace that have none: its own, or the next above that is
+    /// inherited.
+    fn lease_limit_of_namespace(&self, namespace: &str) -> Option<&LeaseLimit> {
+        let of = |path| self.leases.get(path).filter(|limit| !limit.is_of_mount());
+        of(namespace).or_else(|| above(namespace).filter_map(of).find(|limit| limit.inheritable))
+    }
+
+    /// How many leases there are of those that a quota counts, over the root namespace's `core/`
+    /// scope; not noted. Where others inherit it, that is a few look-ups for each.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn leases(&self, root: &mut Scope<'_>, limit: &LeaseLimit) -> Result<u64, Error> {
+        let mut sum = 0;
+        for (home, path) in namespace::homes(root)? {
+            let counts = if limit.is_of_mount() {
+                limit.namespace == path
+            } else {
+                let of = self.lease_limit_of_namespace(&path);
+                of.is_some_and(|of| of.name == limit.name)
+            };
+            if counts {
+                sum += root.core_of(&home, |core| self.leases_in(core, &path, limit))?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// As [`Self::leases`], of one namespace that it is for, over that one's `core/` scope.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn leases_in(
+        &self,
+        core: &mut Scope<'_>,
+        namespace: &str,
+        limit: &LeaseLimit,
+    ) -> Result<u64, Error> {
+        let mut accessor = |limit: &LeaseLimit| {
+            let path = limit.path.strip_prefix(namespace).unwrap_or_default();
+            let mount = MountPlaces::new(core).at(path)?;
+            Ok::<_, Error>(mount.map(|mount| mount.accessor.clone()))
+        };
+        if limit.is_of_mount() {
+            let accessor = accessor(limit)?;
+            return accessor.map_or(Ok(0), |mount| LeaseStore::new(core).count_all(&mount));
+        }
+        let mut limited = BTreeSet::new();
+        for own in self.leases.values() {
+            if own.is_of_mount() && own.namespace == namespace {
+                limited.extend(accessor(own)?);
+            }
+        }
+        LeaseStore::new(core).count_others(&limited)
     }
 }
 

@@ -37,7 +37,7 @@ fn the_most_specific_quota_counts() {
         ("auth/jwt/login", "auth/jwt/", Some("other"), "auth/jwt/|"),
         ("auth/jwt/login", "auth/jwt/", None, "auth/jwt/|"),
     ] {
-        let found = quotas.of(path, mount, role).map(|limit| limit.name.as_str());
+        let found = quotas.of(path, mount, "", role).map(|limit| limit.name.as_str());
         assert_eq!(found, Some(expected), "{path} {role:?}");
     }
 }
@@ -62,4 +62,25 @@ fn exempt_paths_are_exact_or_prefixes() {
         assert_eq!(config.exempts(path), expected, "{path}");
     }
     assert!(QuotaConfig::default().exempts("sys/health"));
+}
+
+#[test]
+fn a_quota_of_a_namespace_holds_below_it_where_it_is_inherited() {
+    let mut quotas = Quotas::default();
+    for (path, inheritable) in [("", true), ("a/", false), ("b/", true), ("b/c/d/", false)] {
+        let namespace = path.to_owned();
+        quotas.add(RateLimit { namespace, inheritable, ..limit(path, "", "") });
+    }
+    for (namespace, expected) in [
+        ("", "|"),
+        ("a/", "a/|"),
+        ("a/x/", "|"),
+        ("b/", "b/|"),
+        ("b/c/", "b/|"),
+        ("b/c/d/", "b/c/d/|"),
+        ("b/c/d/e/", "b/|"),
+    ] {
+        let found = quotas.of(&format!("{namespace}kv/x"), "", namespace, None);
+        assert_eq!(found.map(|limit| limit.name.as_str()), Some(expected), "{namespace}");
+    }
 }

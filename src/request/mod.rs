@@ -58,15 +58,18 @@ impl Operation {
 
 /// One request, decoded. The path has neither `/v1/` nor a leading slash; that of a list ends in
 /// a slash.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// A version 4 UUID, made by the node that the client reached.
     pub id: String,
     /// By which the log knows it again. `None`: it is not repeated, and nothing is kept of it.
     pub known_as: Option<RequestId>,
     pub operation: Operation,
-    /// Empty for the root namespace, else with a trailing slash.
+    /// Empty for the root namespace, else with a trailing slash. Before the pipeline has resolved
+    /// it, what a header says; more may then be in the path.
     pub namespace: String,
+    /// As its tokens end; empty for the root namespace, and before it is resolved.
+    pub namespace_id: String,
     pub path: String,
     pub params: Params,
     pub token: Option<Arc<Secret<String>>>,
@@ -85,8 +88,13 @@ pub struct Request {
 /// Whose request it is, once the token is known.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// The name under which the token is stored: a digest, never the token.
+    /// The name under which the token is stored: a digest, never the token. With `@` and its home
+    /// where it is of another namespace than the request's, one above.
     pub token: String,
+    /// The token's namespace, as storage names it, by its path, and by its id.
+    pub home: String,
+    pub namespace: String,
+    pub namespace_id: String,
     pub accessor: String,
     pub display_name: String,
     /// Of token and identity together.

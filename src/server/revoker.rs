@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::consensus::Role;
 use super::control::Control;
-use crate::lease::{IntentStore, LeaseStore, State};
+use crate::lease::{IntentStore, LeaseStore, State, Walked};
 use crate::pipeline::{Ended, Pipeline};
 use crate::request::Error;
 use crate::text::of_name;
@@ -64,8 +64,11 @@ pub async fn end_leases_now(pipeline: &Pipeline) -> Result<(), Error> {
 
 #[derive(Default)]
 struct Revoker {
-    pauses: BTreeMap<String, Pause>,
+    pauses: BTreeMap<MountId, Pause>,
 }
+
+/// A mount's namespace, by its place, and its accessor.
+type MountId = (String, String);
 
 /// Of a mount all of whose tries failed.
 struct Pause {
@@ -124,7 +127,7 @@ impl Revoker {
         }
     }
 
-    fn note(&mut self, mount: String, round: Result<Round, Error>) {
+    fn note(&mut self, mount: MountId, round: Result<Round, Error>) {
         let has_failed = match round {
             Ok(round) => round.failed > 0 && round.ended == 0,
             Err(error) => {
@@ -143,19 +146,37 @@ impl Revoker {
 }
 
 async fn count(pipeline: &Pipeline) {
-    let walked = pipeline.internal(|txn| pipeline.leases.counts.walk(&mut txn.scope(CORE)));
-    if let Err(error) = walked.await {
-        tracing::debug!(error = error.case(), "leases are counted at the next turn");
+    let walked = pipeline.internal(|txn| {
+        let mut walked = Walked::default();
+        for place in pipeline.namespaces.all(txn)?.iter() {
+            txn.enter(place);
+            walked.add(&mut txn.core())?;
+        }
+        Ok(walked)
+    });
+    match walked.await {
+        Ok(walked) => pipeline.leases.counts.set(walked),
+        Err(error) => tracing::debug!(error = error.case(), "leases are counted at the next turn"),
     }
 }
 
 /// The mounts with leases to end, or acts that may be left.
-async fn with_work(pipeline: &Pipeline) -> Result<Vec<String>, Error> {
+async fn with_work(pipeline: &Pipeline) -> Result<Vec<MountId>, Error> {
     let mounts = pipeline.internal(|txn| {
-        let mut core = txn.scope(CORE);
-        let mut mounts = LeaseStore::new(&mut core).mounts(State::Ending)?;
-        mounts.extend(IntentStore::new(&mut core).due_mounts()?);
-        Ok(mounts)
+        let mut found = Vec::new();
+        for place in pipeline.namespaces.all(txn)?.iter() {
+            txn.enter(place);
+            let mut core = txn.core();
+            // Most have nothing to do: two look-ups, and nothing noted.
+            let (ending, acts) = (State::Ending.directory(), IntentStore::DIRECTORY);
+            if core.directory_records(ending)? == 0 && core.directory_records(acts)? == 0 {
+                continue;
+            }
+            let mut mounts = LeaseStore::new(&mut core).mounts(State::Ending)?;
+            mounts.extend(IntentStore::new(&mut core).due_mounts()?);
+            found.extend(mounts.into_iter().map(|mount| (place.clone(), mount)));
+        }
+        Ok(found)
     });
     let mut mounts = mounts.await?;
     mounts.sort_unstable();
@@ -166,16 +187,20 @@ async fn with_work(pipeline: &Pipeline) -> Result<Vec<String>, Error> {
 /// Of one mount, up to so many leases; it ends early where its backend seems to be down.
 async fn round(
     pipeline: &Pipeline,
-    mount: String,
+    mount: MountId,
     leases_max: usize,
-) -> (String, Result<Round, Error>) {
+) -> (MountId, Result<Round, Error>) {
     let outcome = of_mount(pipeline, &mount, leases_max).await;
     (mount, outcome)
 }
 
-async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result<Round, Error> {
+async fn of_mount(
+    pipeline: &Pipeline,
+    (place, mount): &MountId,
+    leases_max: usize,
+) -> Result<Round, Error> {
     let mut round = Round::default();
-    match pipeline.settle_intents(mount).await {
+    match pipeline.settle_intents(place, mount).await {
         Ok(settled) => round.ended += settled,
         Err(error) => {
             tracing::warn!(error = error.case(), mount, "an act outside is settled later");
@@ -183,13 +208,14 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
         }
     }
     let page = pipeline.internal(|txn| {
-        let mut core = txn.scope(CORE);
+        txn.enter(place);
+        let mut core = txn.core();
         LeaseStore::new(&mut core).page(State::Ending, mount, None, leases_max)
     });
     let ids: Vec<String> = page.await?.names.iter().map(|file| of_name(file)).collect();
     for ids in ids.chunks(PARALLEL_OF_MOUNT) {
         let (ended, failed) = (round.ended, round.failed);
-        for outcome in pipeline.end_leases(mount, ids.to_vec(), PARALLEL_OF_MOUNT).await {
+        for outcome in pipeline.end_leases(place, mount, ids.to_vec(), PARALLEL_OF_MOUNT).await {
             match outcome? {
                 Ended::Yes => round.ended += 1,
                 Ended::NotYet(_) => round.failed += 1,
@@ -201,8 +227,6 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
     }
     Ok(round)
 }
-
-const CORE: &str = "root/core/";
 
 /// How soon a lease that is to be ended is.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -21,6 +21,7 @@ use crate::cluster::{
 };
 use crate::framework::Needs;
 use crate::http::{Answer, BodyRule, Download, Handler, Upload};
+use crate::namespace;
 use crate::pipeline::Pipeline;
 use crate::record::RequestId;
 use crate::request::{Error, Operation, Reply, Request};
@@ -90,6 +91,11 @@ impl Service {
 
     async fn route(&self, request: Request) -> Answer {
         let local = self.pipeline.router.system(&request.path);
+        if !request.namespace.is_empty()
+            && let Some(refusal) = namespace::refusal_in_header(&request.path)
+        {
+            return Err(refusal).into();
+        }
         let needs = local.as_ref().and_then(|target| target.found).map(|found| found.needs);
         if let Some(target) = &local
             && needs == Some(Needs::Nothing)

@@ -1,6 +1,6 @@
 //! What the active node does unasked: it ends what is due, and the jobs that requests have left.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,19 +8,22 @@ use super::audit::declare;
 use super::consensus::Role;
 use super::control::{BUILD_DATE, Control};
 use crate::engines::identity::oidc;
-use crate::expiry::Due;
+use crate::expiry::{Due, Expiry};
+use crate::job::JOBS;
+use crate::namespace::{Own, ROOT_PLACE};
 use crate::pipeline::Pipeline;
 use crate::request::Error;
 use crate::sys::{
     self, AUTOPILOT_CONFIGURATION, AutopilotConfiguration, NodeRecord, expiry, jobs,
     write_missing_records,
 };
+use crate::txn::Txn;
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut roles = control.consensus.roles();
     let mut known = None;
-    let mut stepped = String::new();
+    let mut stepped = BTreeMap::new();
     loop {
         roles.mark_unchanged();
         // By its term, not by its role: this node may have ceased to lead and begun again before
@@ -32,6 +35,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             known = leadership;
         }
         let mut version_noted = false;
+        let mut turns = Turns::default();
         while *roles.borrow() == Role::Active {
             let mut pause = PAUSE;
             if control.barrier.is_sealed() {
@@ -47,18 +51,14 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 if !version_noted {
                     version_noted = note_version(&control, &pipeline).await;
                 }
-                match work_off(&pipeline, &mut stepped, TURN_STEPS_MAX).await {
-                    Ok(Worked::All) => {}
-                    Ok(Worked::Some) => pause = Duration::ZERO,
-                    Err(error) => {
-                        tracing::warn!(error = error.case(), "jobs wait for their next try");
+                if let Err(error) = note_root(&control, &pipeline).await {
+                    let error = error.case();
+                    tracing::warn!(error, "what belongs to the cluster is not noted yet");
+                }
+                for place in turns.next(&pipeline).await {
+                    if work_in(&pipeline, &place, &mut stepped).await == Worked::Some {
+                        pause = Duration::ZERO;
                     }
-                }
-                if let Err(error) = end_what_is_due(&pipeline).await {
-                    tracing::warn!(error = error.case(), "what is due waits for its next try");
-                }
-                if let Err(error) = keep_identity(&control, &pipeline).await {
-                    tracing::warn!(error = error.case(), "identity waits for its next turn");
                 }
                 if let Err(error) = settle_nodes(&control, &pipeline).await {
                     tracing::warn!(error = error.case(), "a node waits for its place");
@@ -83,18 +83,106 @@ async fn note_version(control: &Control, pipeline: &Pipeline) -> bool {
         .is_ok()
 }
 
-/// Takes jobs one step further each, in turn, until none is left or others must have their turn:
-/// a job may take minutes, and what is due does not wait for it. `stepped` is the job that was
-/// worked at last: the next turn begins behind it. A job that fails does not stop the others.
+/// Whose turn it is: the root namespace each time, and some of the others, so that a turn's length
+/// does not depend on how many there are.
+#[derive(Default)]
+struct Turns {
+    others: Vec<String>,
+}
+
+impl Turns {
+    /// By their places.
+    async fn next(&mut self, pipeline: &Pipeline) -> Vec<String> {
+        let mut turn = vec![ROOT_PLACE.to_owned()];
+        if self.others.is_empty() {
+            match pipeline.internal(|txn| pipeline.namespaces.all(txn)).await {
+                Ok(places) => self.others = places.iter().skip(1).cloned().collect(),
+                Err(error) => {
+                    tracing::debug!(error = error.case(), "namespaces wait for their turn")
+                }
+            }
+        }
+        let left = self.others.len().saturating_sub(NAMESPACES_OF_TURN);
+        turn.extend(self.others.drain(left..));
+        turn
+    }
+}
+
+/// None of it waits for another to succeed. How much was done of what can be done now. `stepped`
+/// has the job that was worked at last, by the place of a namespace that has more.
+async fn work_in(
+    pipeline: &Pipeline,
+    place: &str,
+    stepped: &mut BTreeMap<String, String>,
+) -> Worked {
+    match within(pipeline, place, has_work).await {
+        Ok(true) => {}
+        // Most have nothing; or it was deleted since it was listed.
+        Ok(false) | Err(Error::NotFound) => {
+            stepped.remove(place);
+            return Worked::All;
+        }
+        Err(error) => tracing::debug!(error = error.case(), "a namespace waits for its turn"),
+    }
+    let mut last = stepped.remove(place).unwrap_or_default();
+    let worked = work_off(pipeline, place, &mut last, TURN_STEPS_MAX).await;
+    let worked = worked.unwrap_or_else(|error| {
+        tracing::warn!(error = error.case(), "jobs wait for their next try");
+        Worked::All
+    });
+    if worked == Worked::Some {
+        stepped.insert(place.to_owned(), last);
+    }
+    if let Err(error) = end_due_in(pipeline, place).await {
+        tracing::warn!(error = error.case(), "what is due waits for its next try");
+    }
+    if let Err(error) = keep_identity(pipeline, place).await {
+        tracing::warn!(error = error.case(), "identity waits for its next turn");
+    }
+    worked
+}
+
+/// In one look: whether a namespace has jobs, anything that ends by itself, or keys that rotate.
+fn has_work(txn: &mut Txn) -> Result<bool, Error> {
+    let mut core = txn.core();
+    let has = core.directory_records(JOBS)? > 0 || Expiry::new(&mut core).has_filings()?;
+    Ok(has || oidc::is_used(txn)?)
+}
+
+/// As [`Pipeline::internal`], in the namespace at a place. That it is still there is noted, so
+/// that nothing is written where one was deleted.
+///
+/// # Errors
+/// [`Error::NotFound`] where it is not.
+async fn within<T>(
+    pipeline: &Pipeline,
+    place: &str,
+    mut work: impl FnMut(&mut Txn) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let work = |txn: &mut Txn| {
+        txn.enter(place);
+        if !Own::is_known(&mut txn.core())? {
+            return Err(Error::NotFound);
+        }
+        work(txn)
+    };
+    pipeline.internal(work).await
+}
+
+/// Takes jobs of a namespace one step further each, in turn, until none is left or others must
+/// have their turn: a job may take minutes, and what is due does not wait for it. `stepped` is the
+/// job that was worked at last: the next turn begins behind it. A job that fails does not stop the
+/// others.
 ///
 /// # Errors
 /// Where this node no longer leads, or the store cannot be read.
 async fn work_off(
     pipeline: &Pipeline,
+    place: &str,
     stepped: &mut String,
     steps_max: usize,
 ) -> Result<Worked, Error> {
-    let mut names = pipeline.internal(jobs::jobs).await?;
+    let mut names = within(pipeline, place, jobs::jobs).await?;
     let behind = names.partition_point(|name| name <= stepped);
     names.rotate_left(behind);
     let mut left = VecDeque::from(names);
@@ -102,7 +190,7 @@ async fn work_off(
         let Some(name) = left.pop_front() else {
             break;
         };
-        match pipeline.internal(|txn| jobs::step(txn, &name)).await {
+        match within(pipeline, place, |txn| jobs::step(txn, &name)).await {
             Ok(true) => left.push_back(name.clone()),
             Ok(false) => {}
             Err(error) if error.is_of_node() => return Err(error),
@@ -120,31 +208,38 @@ enum Worked {
     Some,
 }
 
-/// Ends tokens and leases whose time is over, until none is left.
+/// Ends tokens and leases whose time is over, in all namespaces, until none is left.
 ///
 /// # Errors
 /// Where this node no longer leads, or the store cannot be read.
 pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
+    for place in pipeline.internal(|txn| pipeline.namespaces.all(txn)).await?.iter() {
+        end_due_in(pipeline, place).await?;
+    }
+    Ok(())
+}
+
+async fn end_due_in(pipeline: &Pipeline, place: &str) -> Result<(), Error> {
     loop {
-        let due = pipeline.internal(expiry::due).await?;
+        let due = within(pipeline, place, expiry::due).await?;
         if due.is_empty() {
             return Ok(());
         }
         for batch in due.chunks(expiry::BATCH_MAX) {
-            match pipeline.internal(|txn| expiry::end(txn, batch)).await {
+            match within(pipeline, place, |txn| expiry::end(txn, batch)).await {
                 Ok(()) => {}
                 Err(error) if error.is_of_node() => return Err(error),
                 // One of them at least cannot be ended: the others are.
-                Err(_) => end_each(pipeline, batch).await?,
+                Err(_) => end_each(pipeline, place, batch).await?,
             }
         }
     }
 }
 
-async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
+async fn end_each(pipeline: &Pipeline, place: &str, batch: &[Due]) -> Result<(), Error> {
     for due in batch {
         let only = std::slice::from_ref(due);
-        match pipeline.internal(|txn| expiry::end(txn, only)).await {
+        match within(pipeline, place, |txn| expiry::end(txn, only)).await {
             Ok(()) => {}
             Err(error) if error.is_of_node() => return Err(error),
             Err(error) => {
@@ -152,25 +247,29 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
                     error = error.case(),
                     "something due could not be ended and is tried later"
                 );
-                pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
+                within(pipeline, place, |txn| expiry::postpone(txn, due)).await?;
             }
         }
     }
     Ok(())
 }
 
-/// What the identity engine needs to be there, keys whose time to rotate has come, and codes that
-/// nobody came for.
-async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
+/// What newer programs need to be there, and what identity needs to know of this node.
+async fn note_root(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
     let rng = pipeline.rng.as_ref();
     let address = &control.identity().api_address;
     pipeline.internal(|txn| write_missing_records(txn, rng)).await?;
-    pipeline.internal(|txn| oidc::note_api_address(txn, address)).await?;
-    while pipeline.internal(oidc::sweep_codes).await? {}
+    pipeline.internal(|txn| oidc::note_api_address(txn, address)).await
+}
+
+/// Keys whose time to rotate has come, and codes that nobody came for.
+async fn keep_identity(pipeline: &Pipeline, place: &str) -> Result<(), Error> {
+    let rng = pipeline.rng.as_ref();
+    while within(pipeline, place, oidc::sweep_codes).await? {}
     let mut outcome = Ok(());
-    for name in pipeline.internal(oidc::due_keys).await? {
+    for name in within(pipeline, place, oidc::due_keys).await? {
         // One that cannot be rotated does not stop the others.
-        match pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await {
+        match within(pipeline, place, |txn| oidc::rotate_due(txn, rng, &name)).await {
             Ok(()) => {}
             Err(error) if error.is_of_node() => return Err(error),
             Err(error) => outcome = Err(error),
@@ -215,7 +314,10 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
 
 const CORE: &str = "root/core/";
 
-/// Steps of jobs, before what is due has its turn again.
+/// Beside the root, of those that may have something to do.
+const NAMESPACES_OF_TURN: usize = 256;
+
+/// Steps of a namespace's jobs, before what is due has its turn again.
 const TURN_STEPS_MAX: usize = 32;
 
 /// How soon a job begins.

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Node;
-use crate::auth::token::{TokenEntry, TokenStore};
+use crate::auth::token::{TokenEntry, TokenStore, home};
 use crate::framework::{Call, Route};
 use crate::identity::IdentityStore;
+use crate::namespace::Own;
 use crate::policy::{Acl, Identity};
 use crate::policy_store::PolicyStore;
 use crate::request::{Caller, Error, Reply};
@@ -54,9 +55,11 @@ async fn of_token(call: &mut Call<'_, Node>, input: OfToken) -> Result<Reply, Er
     let token = input.token.filter(|token| !token.expose().is_empty());
     let token = token.ok_or_else(|| Error::bad_request("missing token"))?;
     let now = call.now;
-    let found = TokenStore::new(&mut call.storage).lookup(&token, now)?;
-    let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid token"))?;
-    let acl = acl(call, Holder::of(&entry))?;
+    let mut tokens = TokenStore::new(&mut call.storage);
+    let found = tokens.lookup(&token, now)?;
+    let (name, entry) = found.ok_or_else(|| Error::bad_request("invalid token"))?;
+    let home = home::of_name(tokens.home(), &name);
+    let acl = Grants::of(call, Holder::of(&home, &entry))?;
     answer(&acl, input.paths, input.path)
 }
 
@@ -70,21 +73,75 @@ async fn of_accessor(call: &mut Call<'_, Node>, input: OfAccessor) -> Result<Rep
         return Err(Error::bad_request("missing accessor"));
     }
     let now = call.now;
-    let found = TokenStore::new(&mut call.storage).by_accessor(&input.accessor, now)?;
+    let mut tokens = TokenStore::new(&mut call.storage);
+    let found = tokens.by_accessor(&input.accessor, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid accessor"))?;
-    let acl = acl(call, Holder::of(&entry))?;
+    let home = tokens.home().to_owned();
+    let acl = Grants::of(call, Holder::of(&home, &entry))?;
     answer(&acl, input.paths, input.path)
 }
 
+/// What a token may do, asked by paths of the request's namespace, which may be below the token's,
+/// or beside it.
+pub(super) struct Grants {
+    acl: Arc<Acl>,
+    /// Of the request's namespace.
+    here: String,
+    /// Of the token's.
+    home: String,
+}
+
+impl Grants {
+    fn of(call: &mut Call<'_, Node>, holder: Holder<'_>) -> Result<Self, Error> {
+        let now = call.now;
+        let here = call.request.namespace.clone();
+        let standing = holder.standing(call)?;
+        let (acl, home) = call.storage.core_of(holder.home, |core| {
+            let home = Own::of(core)?.path.clone();
+            let Some(Standing { policies, identity }) = standing else {
+                return Ok((Arc::default(), home));
+            };
+            Ok((PolicyStore::new(core).acl(&policies, identity.as_ref(), now, None)?, home))
+        })?;
+        Ok(Self { acl, here, home })
+    }
+
+    /// A path of the request's namespace, as the token's policies name it; `None` where it is
+    /// outside of their namespace.
+    fn seen(&self, path: &str) -> Option<String> {
+        let path = format!("{}{path}", self.here);
+        path.strip_prefix(self.home.as_str()).map(str::to_owned)
+    }
+
+    pub(super) fn capabilities(&self, path: &str) -> Vec<&'static str> {
+        match self.seen(path) {
+            Some(path) => self.acl.capabilities(&path),
+            None => vec!["deny"],
+        }
+    }
+
+    /// As [`Acl::preflight`].
+    pub(super) fn preflight(&self, path: &str) -> bool {
+        self.seen(path).is_some_and(|path| self.acl.preflight(&path))
+    }
+
+    /// As [`Acl::resultant`]: paths are those of the token's namespace.
+    pub(super) fn resultant(&self) -> Map<String, Value> {
+        self.acl.resultant()
+    }
+}
+
 /// What the caller may do.
-pub(super) fn caller_acl(call: &mut Call<'_, Node>) -> Result<Arc<Acl>, Error> {
+pub(super) fn caller_acl(call: &mut Call<'_, Node>) -> Result<Grants, Error> {
     let caller = call.caller.ok_or(Error::Denied)?;
-    acl(call, Holder::of_caller(caller))
+    Grants::of(call, Holder::of_caller(caller))
 }
 
 /// Whose token is asked about, as far as policies depend on it.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'h> {
+    /// Of the token's namespace.
+    home: &'h str,
     policies: &'h [String],
     entity_id: &'h str,
     /// Their entity's policies are not theirs.
@@ -98,14 +155,14 @@ pub(super) struct Standing {
 }
 
 impl<'h> Holder<'h> {
-    pub(super) fn of(entry: &'h TokenEntry) -> Self {
+    pub(super) fn of(home: &'h str, entry: &'h TokenEntry) -> Self {
         let TokenEntry { policies, entity_id, no_identity_policies, .. } = entry;
-        Self { policies, entity_id, is_confined: *no_identity_policies }
+        Self { home, policies, entity_id, is_confined: *no_identity_policies }
     }
 
     pub(super) fn of_caller(caller: &'h Caller) -> Self {
-        let Caller { policies, entity_id, is_confined, .. } = caller;
-        Self { policies, entity_id, is_confined: *is_confined }
+        let Caller { home, policies, entity_id, is_confined, .. } = caller;
+        Self { home, policies, entity_id, is_confined: *is_confined }
     }
 
     /// The same that the pipeline asks for each request. `None`: the entity is disabled or gone,
@@ -114,7 +171,9 @@ impl<'h> Holder<'h> {
         if self.entity_id.is_empty() {
             return Ok(Some(Standing { policies: self.policies.to_vec(), identity: None }));
         }
-        let who = IdentityStore::new(&mut call.storage).who(self.entity_id, None)?;
+        let who = call
+            .storage
+            .core_of(self.home, |core| IdentityStore::new(core).who(self.entity_id, None))?;
         Ok(who.filter(|who| !who.entity.disabled).map(|who| Standing {
             policies: if self.is_confined {
                 self.policies.to_vec()
@@ -126,16 +185,7 @@ impl<'h> Holder<'h> {
     }
 }
 
-fn acl(call: &mut Call<'_, Node>, holder: Holder<'_>) -> Result<Arc<Acl>, Error> {
-    let Some(standing) = holder.standing(call)? else {
-        return Ok(Arc::default());
-    };
-    let Standing { policies, identity } = standing;
-    let now = call.now;
-    PolicyStore::new(&mut call.storage).acl(&policies, identity.as_ref(), now, None)
-}
-
-fn answer(acl: &Acl, paths: Vec<String>, path: Vec<String>) -> Result<Reply, Error> {
+fn answer(acl: &Grants, paths: Vec<String>, path: Vec<String>) -> Result<Reply, Error> {
     let paths = if paths.is_empty() { path } else { paths };
     if paths.is_empty() {
         return Err(Error::bad_request("paths must be supplied"));

@@ -5,21 +5,20 @@ use crate::auth::token::{EXPIRY_KIND, TokenStore};
 use crate::clock::Timestamp;
 use crate::expiry::{Due, Expiry, Outcome};
 use crate::lease::{self, LeaseStore};
-use crate::mount::ROOT_NAMESPACE;
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
 /// How many are ended in one transaction: what hangs on each comes on top, bounded too.
 pub const BATCH_MAX: usize = 32;
 
-/// What is due, earliest first, as far as it is listed at once. Where nothing is, the watermark
-/// moves. The caller commits.
+/// What is due in the namespace that the transaction is in, earliest first, as far as it is listed
+/// at once. Where nothing is, the watermark moves. The caller commits.
 ///
 /// # Errors
 /// Where the store cannot be read.
 pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     let mut expiry = Expiry::new(&mut core);
     let due = expiry.due(now, LISTED_MAX)?;
     if due.is_empty() { expiry.early(now) } else { Ok(due) }
@@ -33,10 +32,10 @@ pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
     let now = txn.now();
     due.iter().try_for_each(|due| match due.id.strip_prefix(approle::EXPIRY_KIND) {
         Some(id) => {
-            let outcome = approle::expire(&mut txn.scope(ROOT_NAMESPACE), id, now)?;
-            Expiry::new(&mut txn.scope(CORE)).settle(due, outcome).map(drop)
+            let outcome = approle::expire(&mut txn.namespace(), id, now)?;
+            Expiry::new(&mut txn.core()).settle(due, outcome).map(drop)
         }
-        None => end_one(&mut txn.scope(CORE), due, now),
+        None => end_one(&mut txn.core(), due, now),
     })
 }
 
@@ -47,7 +46,7 @@ pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
 /// Where the store cannot be read.
 pub fn postpone(txn: &mut Txn, due: &Due) -> Result<(), Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     let minute = Expiry::new(&mut core).postpone(due, now)?;
     if let Some(filed) = due.id.strip_prefix(lease::EXPIRY_KIND) {
         return LeaseStore::new(&mut core).note_filed(filed, minute);
@@ -73,9 +72,6 @@ fn end_one(core: &mut Scope<'_>, due: &Due, now: Timestamp) -> Result<(), Error>
         _ => Ok(()),
     }
 }
-
-/// Where the root namespace keeps what belongs to no mount.
-const CORE: &str = "root/core/";
 
 /// One listing serves many transactions: a minute may hold a hundred thousand.
 const LISTED_MAX: usize = 10_000;

@@ -8,15 +8,17 @@ use super::Node;
 use super::capabilities::{Holder, Standing};
 use super::mounts::entries;
 use super::openapi;
-use crate::auth::token::TokenStore;
+use crate::auth::token::{TokenStore, home};
 use crate::framework::{Access, Call, Route, Seconds};
 use crate::mount::{MountEntry, Table};
+use crate::namespace::Own;
 use crate::policy::{
     self, Capability, Explanation, Policy, Question, ROOT, Refusal, Source, TemplateLimits,
 };
 use crate::policy_store::PolicyStore;
 use crate::request::{Error, Operation, Reply};
 use crate::secret::Secret;
+use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -72,18 +74,24 @@ async fn explain(call: &mut Call<'_, Node>, input: Explain) -> Result<Reply, Err
     if operation == Operation::List && !path.ends_with('/') {
         path.push('/');
     }
-    let standing = standing(call, &input)?;
+    let (home, standing) = standing(call, &input)?;
     let is_refused = standing.is_none();
     let Standing { policies: names, identity } =
         standing.unwrap_or(Standing { policies: Vec::new(), identity: None });
-    let (found, absent) = policies(call, &names)?;
+    let (above, found, absent) = call.storage.core_of(&home, |core| {
+        let (found, absent) = policies(core, &names)?;
+        Ok((Own::of(core)?.path.clone(), found, absent))
+    })?;
     let place = place(call, &path)?;
+    // Policies name paths below their namespace.
+    let whole = format!("{}{path}", call.request.namespace);
+    let seen = whole.strip_prefix(above.as_str()).unwrap_or_default();
     let access = match place.access {
         Some(Access::Sudo) => policy::Access::Sudo,
         _ => policy::Access::Ordinary,
     };
     let wrap_ttl = input.wrap_ttl.map(|ttl| std::time::Duration::from_secs(ttl.unsigned()));
-    let question = Question { operation, path: &path, params: &input.parameters, wrap_ttl, access };
+    let question = Question { operation, path: seen, params: &input.parameters, wrap_ttl, access };
     let told = policy::explain(&found, identity.as_deref(), call.now, &question);
     let mut data = answer(&told, &place, operation);
     // Only where no token is looked at it does not matter whose it is.
@@ -123,9 +131,12 @@ fn operation(input: &Explain) -> Result<Operation, Error> {
     })
 }
 
-/// Of the token, the accessor's token, or of nobody with the policies that were named. `None`: the
-/// token is refused, whatever it asks for.
-fn standing(call: &mut Call<'_, Node>, input: &Explain) -> Result<Option<Standing>, Error> {
+/// Of the token, the accessor's token, or of nobody with the policies that were named; first the
+/// home of their namespace. `None`: the token is refused, whatever it asks for.
+fn standing(
+    call: &mut Call<'_, Node>,
+    input: &Explain,
+) -> Result<(String, Option<Standing>), Error> {
     let token = input.token.as_ref().filter(|token| !token.expose().is_empty());
     let given = [token.is_some(), !input.accessor.is_empty(), !input.policies.is_empty()];
     if given.iter().filter(|given| **given).count() > 1 {
@@ -133,37 +144,41 @@ fn standing(call: &mut Call<'_, Node>, input: &Explain) -> Result<Option<Standin
     }
     let now = call.now;
     let mut tokens = TokenStore::new(&mut call.storage);
-    let entry = if let Some(token) = token {
+    let here = tokens.home().to_owned();
+    let (name, entry) = if let Some(token) = token {
         let found = tokens.lookup(token, now)?;
-        found.ok_or_else(|| Error::bad_request("invalid token"))?.1
+        found.ok_or_else(|| Error::bad_request("invalid token"))?
     } else if !input.accessor.is_empty() {
         let found = tokens.by_accessor(&input.accessor, now)?;
-        found.ok_or_else(|| Error::bad_request("invalid accessor"))?.1
+        found.ok_or_else(|| Error::bad_request("invalid accessor"))?
     } else if input.policies.is_empty() {
         let caller = call.caller.ok_or(Error::Denied)?;
-        return Holder::of_caller(caller).standing(call);
+        return Ok((caller.home.clone(), Holder::of_caller(caller).standing(call)?));
     } else {
         if input.policies.len() > POLICIES_MAX {
             return Err(Error::BadRequest(format!("more than {POLICIES_MAX} policies")));
         }
         let names = input.policies.iter().map(|name| name.trim().to_lowercase());
-        return Ok(Some(Standing { policies: names.collect(), identity: None }));
+        return Ok((here, Some(Standing { policies: names.collect(), identity: None })));
     };
-    Holder::of(&entry).standing(call)
+    let home = home::of_name(&here, &name);
+    // Whoever may ask here is told of no policies but those of here, and of their own.
+    if home != here && call.caller.is_none_or(|caller| caller.token != name) {
+        return Err(Error::bad_request("the token is of another namespace: ask there"));
+    }
+    let standing = Holder::of(&home, &entry).standing(call)?;
+    Ok((home, standing))
 }
 
 /// Those that are there, parsed, and the names of those that are not.
-fn policies(
-    call: &mut Call<'_, Node>,
-    names: &[String],
-) -> Result<(Vec<Policy>, Vec<String>), Error> {
+fn policies(core: &mut Scope<'_>, names: &[String]) -> Result<(Vec<Policy>, Vec<String>), Error> {
     let (mut found, mut absent) = (Vec::new(), Vec::new());
     for name in names {
         if name == ROOT {
             found.push(Policy { name: ROOT.into(), ..Policy::default() });
             continue;
         }
-        match PolicyStore::new(&mut call.storage).get(name)? {
+        match PolicyStore::new(core).get(name)? {
             Some(stored) => {
                 let parsed = Policy::parse(name, &stored.text).map_err(Error::internal)?;
                 let template_limits = TemplateLimits {

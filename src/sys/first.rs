@@ -1,6 +1,8 @@
 //! What a new cluster starts with: its own mounts, and the root token.
 
+use super::mounts::key;
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
+use crate::clock::Timestamp;
 use crate::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
 use crate::policy;
 use crate::policy_store::{PolicyStore, StoredPolicy};
@@ -8,7 +10,7 @@ use crate::request::Error;
 use crate::rng::Rng;
 use crate::secret::Secret;
 use crate::text::hex;
-use crate::txn::Txn;
+use crate::txn::{Scope, Txn};
 
 /// Writes the first records and returns the root token, drawn unless `root_token` is given.
 ///
@@ -20,15 +22,30 @@ pub fn write_first_records(
     root_token: Option<Secret<String>>,
 ) -> Result<Secret<String>, Error> {
     let now = txn.now();
+    let mut scope = txn.scope("root/core/");
+    write_own_records(&mut scope, rng, now)?;
+    let new = self::root_token(root_token);
+    let (token, _) = TokenStore::new(&mut scope).create(rng, now, new)?;
+    Ok(token)
+}
+
+/// What every namespace starts with, over its `core/` scope: its own mounts and policies.
+///
+/// # Errors
+/// Where a record cannot be written.
+pub(super) fn write_own_records(
+    core: &mut Scope<'_>,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> Result<(), Error> {
     for entry in [
         built_in(rng, Table::Secret, "sys/", "system", "system endpoints used for control"),
         built_in(rng, Table::Secret, "cubbyhole/", "cubbyhole", "per-token private storage"),
         identity_entry(rng),
         built_in(rng, Table::Auth, "token/", "token", "token based credentials"),
     ] {
-        txn.scope(ROOT_NAMESPACE).put(&entry.table.key(&entry.path), &entry)?;
+        core.put(&key(entry.table, &entry.path), &entry)?;
     }
-    let mut scope = txn.scope("root/core/");
     for (name, text) in policy::TEXTS {
         let stored = StoredPolicy {
             text: text.into(),
@@ -36,11 +53,9 @@ pub fn write_first_records(
             allow_wildcards_in_identity_templates: false,
             allow_slashes_in_identity_templates: false,
         };
-        PolicyStore::new(&mut scope).put(name, &stored)?;
+        PolicyStore::new(core).put(name, &stored)?;
     }
-    let new = self::root_token(root_token);
-    let (token, _) = TokenStore::new(&mut scope).create(rng, now, new)?;
-    Ok(token)
+    Ok(())
 }
 
 /// May do everything, and does not end; drawn unless `id` is given.

@@ -1,20 +1,21 @@
 //! Works jobs off, one bounded step at a time.
 
-use crate::auth::token::TokenStore;
+use crate::auth::token::{Ending, TokenStore};
 use crate::auth::{approle, lockout};
 use crate::identity::IdentityStore;
 use crate::job::{JOBS, Job, JobKind, delete_tree};
 use crate::lease::{IntentStore, LeaseStore, MountPlaces, State};
-use crate::mount::{MountEntry, ROOT_NAMESPACE};
+use crate::mount::MountEntry;
+use crate::namespace::{self, Namespace, NamespaceStore};
 use crate::request::Error;
 use crate::txn::{Scope, Txn};
 
-/// The names of the jobs that are left.
+/// The names of the jobs that are left in the namespace that the transaction is in.
 ///
 /// # Errors
 /// Where the store cannot be read.
 pub fn jobs(txn: &mut Txn) -> Result<Vec<String>, Error> {
-    txn.scope(CORE).list(JOBS)
+    txn.core().list(JOBS)
 }
 
 /// One step of a job; true where more are needed. The last takes the job away too. The caller
@@ -24,13 +25,13 @@ pub fn jobs(txn: &mut Txn) -> Result<Vec<String>, Error> {
 /// Where the store cannot be read.
 pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
     let key = format!("{JOBS}/{name}");
-    let Some(job) = txn.scope(CORE).get::<Job>(&key)? else {
+    let Some(job) = txn.core().get::<Job>(&key)? else {
         return Ok(false);
     };
     let done = match job.kind {
-        JobKind::RevokeToken { name } => TokenStore::new(&mut txn.scope(CORE)).work_off(&name)?,
+        JobKind::RevokeToken { name } => TokenStore::new(&mut txn.core()).work_off(&name)?,
         JobKind::TidyTokens { after } => {
-            let mut core = txn.scope(CORE);
+            let mut core = txn.core();
             match TokenStore::new(&mut core).tidy(&after)? {
                 Some(after) => {
                     Job { kind: JobKind::TidyTokens { after } }.file(name, &mut core)?;
@@ -40,7 +41,7 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
             }
         }
         JobKind::ClearGroup { group, after } => {
-            let mut core = txn.scope(CORE);
+            let mut core = txn.core();
             match IdentityStore::new(&mut core).clear_group(&group, &after)? {
                 Some(after) => {
                     Job { kind: JobKind::ClearGroup { group, after } }.file(name, &mut core)?;
@@ -50,10 +51,10 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
             }
         }
         JobKind::RevokePrefix { .. } => {
-            return TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(name);
+            return TokenStore::new(&mut txn.core()).work_off_prefix(name);
         }
         JobKind::TidyLeases { after } => {
-            let mut core = txn.scope(CORE);
+            let mut core = txn.core();
             match TokenStore::new(&mut core).tidy_leases(after.as_deref())? {
                 Some(after) => {
                     Job { kind: JobKind::TidyLeases { after } }.file(name, &mut core)?;
@@ -63,19 +64,24 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
             }
         }
         JobKind::DeleteTree { directory } => {
-            let mut namespace = txn.scope(ROOT_NAMESPACE);
+            let mut namespace = txn.namespace();
             delete_tree(&mut namespace, &directory, STEP_RECORDS_MAX)?.is_all
         }
         JobKind::TidySecretIds { mount, after } => {
             let now = txn.now();
-            let after = approle::tidy_step(&mut txn.scope(ROOT_NAMESPACE), &mount, &after, now)?;
+            let after = approle::tidy_step(&mut txn.namespace(), &mount, &after, now)?;
             if let Some(after) = after {
                 let job = Job { kind: JobKind::TidySecretIds { mount, after } };
-                job.file(name, &mut txn.scope(CORE))?;
+                job.file(name, &mut txn.core())?;
                 return Ok(true);
             }
             true
         }
+        JobKind::DeleteNamespace { namespace } => match delete_namespace(txn, &namespace)? {
+            Unmounting::Done => true,
+            Unmounting::More => false,
+            Unmounting::Waits => return Ok(false),
+        },
         JobKind::Unmount { entry } => match unmount(txn, &entry)? {
             Unmounting::Done => true,
             Unmounting::More => false,
@@ -84,9 +90,38 @@ pub fn step(txn: &mut Txn, name: &str) -> Result<bool, Error> {
         },
     };
     if done {
-        txn.scope(CORE).delete(&key)?;
+        txn.core().delete(&key)?;
     }
     Ok(!done)
+}
+
+/// First its leases and tokens, for which its mounts are needed, then all it has stored, then what
+/// led to it. The transaction is in the namespace above.
+fn delete_namespace(txn: &mut Txn, namespace: &Namespace) -> Result<Unmounting, Error> {
+    let (above, place) = (txn.place().to_owned(), namespace.place());
+    txn.enter(&place);
+    let mut core = txn.core();
+    match TokenStore::new(&mut core).end_all()? {
+        Ending::More => return Ok(left_in(txn, &above, Unmounting::More)),
+        Ending::Waits => return Ok(left_in(txn, &above, Unmounting::Waits)),
+        Ending::Done => {}
+    }
+    if !IntentStore::new(&mut core).mounts()?.is_empty() {
+        return Ok(left_in(txn, &above, Unmounting::Waits));
+    }
+    txn.enter(&above);
+    let deleted = delete_tree(&mut txn.scope(NAMESPACES), &namespace.uuid, STEP_RECORDS_MAX)?;
+    if !deleted.is_all {
+        return Ok(Unmounting::More);
+    }
+    NamespaceStore::new(&mut txn.core()).delete(namespace.name())?;
+    namespace::note_known(&mut txn.scope(ROOT_CORE), &namespace.id, None)?;
+    Ok(Unmounting::Done)
+}
+
+fn left_in(txn: &mut Txn, above: &str, left: Unmounting) -> Unmounting {
+    txn.enter(above);
+    left
 }
 
 enum Unmounting {
@@ -98,7 +133,7 @@ enum Unmounting {
 /// First its leases, tokens among them, then what the mount stored: its engine needs that to end
 /// them.
 fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     if !TokenStore::new(&mut core).revoke_of_mount(&entry.accessor)? {
         return Ok(Unmounting::More);
     }
@@ -114,11 +149,11 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
     }
     MountPlaces::new(&mut core).forget(&entry.accessor)?;
     let now = txn.now();
-    if !IdentityStore::new(&mut txn.scope(CORE)).remove_aliases_of(&entry.accessor, now)? {
+    if !IdentityStore::new(&mut txn.core()).remove_aliases_of(&entry.accessor, now)? {
         return Ok(Unmounting::More);
     }
     let locks = lockout::directory(&entry.accessor);
-    if !delete_tree(&mut txn.scope(CORE), &locks, STEP_RECORDS_MAX)?.is_all {
+    if !delete_tree(&mut txn.core(), &locks, STEP_RECORDS_MAX)?.is_all {
         return Ok(Unmounting::More);
     }
     let prefix = entry.storage_prefix();
@@ -126,14 +161,16 @@ fn unmount(txn: &mut Txn, entry: &MountEntry) -> Result<Unmounting, Error> {
     if !prefix.starts_with("logical/") {
         return Ok(Unmounting::Done);
     }
-    let mut namespace: Scope<'_> = txn.scope(ROOT_NAMESPACE);
+    let mut namespace: Scope<'_> = txn.namespace();
     let directory = prefix.trim_end_matches('/');
     let is_all = delete_tree(&mut namespace, directory, STEP_RECORDS_MAX)?.is_all;
     Ok(if is_all { Unmounting::Done } else { Unmounting::More })
 }
 
-/// Where the root namespace keeps what belongs to no mount.
-const CORE: &str = "root/core/";
+/// What all namespaces but the root store.
+const NAMESPACES: &str = "ns/";
+
+const ROOT_CORE: &str = "root/core/";
 
 /// Of one transaction: far below what an entry may hold.
 const STEP_RECORDS_MAX: usize = 1000;

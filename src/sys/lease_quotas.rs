@@ -1,17 +1,12 @@
 //! `sys/quotas/lease-count`: how many leases there may be.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Node;
-use super::mounts::get;
 use super::quotas::{Named, check_lengths, place};
 use crate::framework::{Call, NoParams, Route};
-use crate::lease::LeaseStore;
-use crate::mount::Table;
 use crate::quota::{LeaseLimit, QUOTAS_MAX, QuotaStore};
 use crate::request::{Error, Reply};
 
@@ -33,7 +28,8 @@ struct Write {
     #[serde(default)]
     #[expect(dead_code, reason = "known, so that it causes no warning")]
     r#type: String,
-    /// A mount; where it is empty, all mounts that have no quota of their own.
+    /// A mount; or a namespace (empty: the root's) for all its mounts that have no quota of their
+    /// own.
     #[serde(default)]
     path: String,
     /// Of a login: leases are not counted by it, so it must be empty.
@@ -53,7 +49,8 @@ async fn list(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
 async fn read(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
     let limit = QuotaStore::new(&mut call.storage).lease_limit(&input.name)?;
     let limit = limit.ok_or(Error::NotFound)?;
-    let counter = counter(call, &limit)?;
+    let quotas = QuotaStore::new(&mut call.storage).compile()?;
+    let counter = quotas.leases(&mut call.storage, &limit)?;
     Reply::of(&json!({
         "counter": counter,
         "inheritable": limit.inheritable,
@@ -76,12 +73,12 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
              `path`",
         ));
     }
-    let (path, mount) = place(call, &input.path)?;
-    if let Some(mount) = mount.filter(|mount| mount.api_path() != path) {
+    let place = place(call, &input.path)?;
+    let (path, mount) = (place.path.clone(), place.mount_path());
+    if place.mount.is_some() && mount != path {
         return Err(Error::BadRequest(format!(
-            "leases are not counted by path: {path:?} is within the mount {:?}, which a \
-             lease-count quota can be for",
-            mount.api_path()
+            "leases are not counted by path: {path:?} is within the mount {mount:?}, which a \
+             lease-count quota can be for"
         )));
     }
     let mut store = QuotaStore::new(&mut call.storage);
@@ -102,6 +99,7 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
     store.put_lease_limit(&LeaseLimit {
         name: input.name,
         inheritable: input.inheritable.unwrap_or(path.is_empty()),
+        namespace: place.namespace,
         path,
         max_leases,
     })?;
@@ -111,31 +109,4 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
 async fn delete(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
     QuotaStore::new(&mut call.storage).delete_lease_limit(&input.name)?;
     Ok(Reply::default())
-}
-
-/// How many leases there are of those that it counts.
-fn counter(call: &mut Call<'_, Node>, limit: &LeaseLimit) -> Result<u64, Error> {
-    if !limit.path.is_empty() {
-        let accessor = accessor(call, &limit.path)?;
-        return accessor
-            .map_or(Ok(0), |mount| LeaseStore::new(&mut call.storage).count_all(&mount));
-    }
-    let mut limited = BTreeSet::new();
-    for name in QuotaStore::new(&mut call.storage).lease_limits()? {
-        if let Some(other) = QuotaStore::new(&mut call.storage).lease_limit(&name)?
-            && !other.path.is_empty()
-        {
-            limited.extend(accessor(call, &other.path)?);
-        }
-    }
-    LeaseStore::new(&mut call.storage).count_others(&limited)
-}
-
-/// Of the mount at a path; it may be gone since.
-fn accessor(call: &mut Call<'_, Node>, path: &str) -> Result<Option<String>, Error> {
-    let (table, local) = match path.strip_prefix("auth/") {
-        Some(local) => (Table::Auth, local),
-        None => (Table::Secret, path),
-    };
-    Ok(get(call, table, local)?.map(|mount| mount.accessor))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Node;
 use crate::auth::lockout::Locks;
 use crate::framework::{Call, Route};
+use crate::namespace::Own;
 use crate::request::{Error, Reply};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -56,10 +57,11 @@ async fn list(call: &mut Call<'_, Node>, input: List) -> Result<Reply, Error> {
             "alias_identifiers": if names.is_empty() { Value::Null } else { names.into() },
         }));
     }
+    let own = Own::of(&mut call.storage)?;
     Reply::of(&json!({
         "by_namespace": [{
-            "namespace_id": "root",
-            "namespace_path": "",
+            "namespace_id": own.id,
+            "namespace_path": own.path,
             "counts": total,
             "mount_accessors": mounts,
         }],

@@ -18,6 +18,7 @@ mod leases;
 mod locked_users;
 mod metrics;
 mod mounts;
+mod namespaces;
 mod node;
 mod openapi;
 mod passwords;
@@ -67,6 +68,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         keys::routes(),
         metrics::routes(),
         mounts::routes(),
+        namespaces::routes(),
         tuning::routes(),
         policies::routes(),
         capabilities::routes(),

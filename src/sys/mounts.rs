@@ -15,6 +15,7 @@ use crate::framework::{Call, NoParams, Route};
 use crate::job::{Job, JobKind};
 use crate::lease::MountPlaces;
 use crate::mount::{MountConfig, MountEntry, Table};
+use crate::namespace::NamespaceStore;
 use crate::request::{Error, Reply};
 use crate::text::hex;
 use crate::txn::Scope;
@@ -209,12 +210,17 @@ fn disable(call: &mut Call<'_, Node>, table: Table, path: &str) -> Result<Reply,
 /// All mounts of a table, sorted by path; the table is noted, so that two that would overlap
 /// cannot both be mounted.
 pub(super) fn entries(call: &mut Call<'_, Node>, table: Table) -> Result<Vec<MountEntry>, Error> {
+    entries_in(&mut call.storage, table)
+}
+
+/// As [`entries`], of the namespace whose `core/` it is given.
+pub(super) fn entries_in(core: &mut Scope<'_>, table: Table) -> Result<Vec<MountEntry>, Error> {
     let directory = table.directory().strip_prefix(CORE).unwrap_or_default();
     let mut entries = Vec::new();
-    for name in call.storage.list(directory)? {
+    for name in core.list(directory)? {
         let path = Table::path_of(&name);
-        if let Some(entry) = get(call, table, &path)? {
-            entries.push(entry);
+        if let Some(entry) = core.get_shared::<MountEntry>(&key(table, &path))? {
+            entries.push(MountEntry::clone(&entry));
         }
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -278,6 +284,10 @@ pub(super) fn check_free(
     moved: Option<&str>,
 ) -> Result<(), Error> {
     check_reserved(table, path)?;
+    let name = path.split('/').next().unwrap_or_default();
+    if table == Table::Secret && NamespaceStore::new(&mut call.storage).get(name)?.is_some() {
+        return Err(Error::BadRequest(format!("existing mount at {name}/")));
+    }
     for other in entries(call, table)? {
         let nested = other.path.starts_with(path) || path.starts_with(&other.path);
         if nested && moved != Some(other.path.as_str()) {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Node;
 use crate::framework::{Call, NoParams, Route};
+use crate::namespace::ROOT_HOME;
 use crate::policy::{DEFAULT, Policy, ROOT, is_reserved, normalize_name};
 use crate::policy_store::{PolicyStore, StoredPolicy};
 use crate::request::{Error, Reply};
@@ -64,7 +65,10 @@ async fn list_legacy(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Er
 
 fn names(call: &mut Call<'_, Node>) -> Result<Vec<String>, Error> {
     let mut names = PolicyStore::new(&mut call.storage).names()?;
-    names.push(ROOT.into());
+    // No token of another namespace has it.
+    if call.storage.home() == ROOT_HOME {
+        names.push(ROOT.into());
+    }
     names.sort_unstable();
     Ok(names)
 }

@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Node;
-use super::mounts::entries;
+use super::mounts::entries_in;
 use super::openapi;
 use crate::framework::{Call, NoParams, Route, Seconds};
 use crate::mount::{MountEntry, Table};
+use crate::namespace;
 use crate::quota::{QUOTAS_MAX, QuotaConfig, QuotaStore, RateLimit};
 use crate::request::{Error, Reply};
 
@@ -126,8 +127,9 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
     };
     let interval = seconds("interval", input.interval)?;
     let block_interval = seconds("block_interval", input.block_interval)?;
-    let (path, mount) = place(call, &input.path)?;
-    check_role(&input.role, &path, mount.as_ref())?;
+    let place = place(call, &input.path)?;
+    let path = place.path.clone();
+    check_role(&input.role, &path, place.mount.as_ref())?;
     let mut store = QuotaStore::new(&mut call.storage);
     let names = store.names()?;
     for name in &names {
@@ -146,7 +148,8 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
     store.put(&RateLimit {
         name: input.name,
         inheritable: input.inheritable.unwrap_or(path.is_empty()),
-        mount_path: mount.map(|mount| mount.api_path()).unwrap_or_default(),
+        mount_path: place.mount_path(),
+        namespace: place.namespace,
         path,
         role: input.role,
         rate: input.rate,
@@ -170,28 +173,54 @@ pub(super) fn check_lengths(name: &str, path: &str) -> Result<(), Error> {
     )))
 }
 
-/// The path as it is kept, and the mount that it is in; neither where it is empty.
-pub(super) fn place(
-    call: &mut Call<'_, Node>,
-    path: &str,
-) -> Result<(String, Option<MountEntry>), Error> {
+/// Where a quota holds.
+#[derive(Default)]
+pub(super) struct Place {
+    /// As it is kept; empty: everywhere.
+    pub(super) path: String,
+    /// Of the namespace.
+    pub(super) namespace: String,
+    pub(super) mount: Option<MountEntry>,
+}
+
+impl Place {
+    /// With its namespace; empty where it is no mount.
+    pub(super) fn mount_path(&self) -> String {
+        let path = self.mount.as_ref().map(MountEntry::api_path);
+        path.map(|path| format!("{}{path}", self.namespace)).unwrap_or_default()
+    }
+}
+
+pub(super) fn place(call: &mut Call<'_, Node>, path: &str) -> Result<Place, Error> {
     let path = path.trim_start_matches('/');
     if path.is_empty() {
-        return Ok((String::new(), None));
+        return Ok(Place::default());
     }
     crate::txn::check_path(path)?;
-    let (table, local) = match path.strip_prefix("auth/") {
+    let slashed = format!("{}/", path.trim_end_matches('/'));
+    let (found, _) = namespace::find(&mut call.storage, &slashed)?;
+    if !found.is_root() && found.path == slashed {
+        return Ok(Place { path: slashed.clone(), namespace: slashed, mount: None });
+    }
+    let (found, within) = namespace::find(&mut call.storage, path)?;
+    let (table, local) = match within.strip_prefix("auth/") {
         Some(local) => (Table::Auth, local),
-        None => (Table::Secret, path),
+        None => (Table::Secret, within.as_str()),
     };
     let slashed = format!("{local}/");
-    let mut entries = entries(call, table)?.into_iter();
-    let found = entries.find(|entry| local.starts_with(&entry.path) || slashed == entry.path);
-    let Some(mount) = found else {
+    let entries = call.storage.core_of(&found.uuid, |core| entries_in(core, table))?;
+    let mount =
+        entries.into_iter().find(|entry| local.starts_with(&entry.path) || slashed == entry.path);
+    let Some(mount) = mount else {
         return Err(Error::BadRequest(format!("invalid mount path {path:?}")));
     };
-    let path = if slashed == mount.path { mount.api_path() } else { path.to_owned() };
-    Ok((path, Some(mount)))
+    let is_mount = slashed == mount.path || local == mount.path;
+    let mut place =
+        Place { path: path.to_owned(), namespace: found.path.clone(), mount: Some(mount) };
+    if is_mount {
+        place.path = place.mount_path();
+    }
+    Ok(place)
 }
 
 /// A role means something where logins name one.

@@ -7,6 +7,7 @@ use super::capabilities::caller_acl;
 use super::mounts::{MountPath, describe, entries, options};
 use crate::framework::{Call, NoParams, Route};
 use crate::mount::{MountEntry, Table};
+use crate::namespace::NamespaceStore;
 use crate::request::{Error, Reply};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -104,9 +105,19 @@ async fn feature_flags(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Err
     Reply::bare(&json!({ "feature_flags": [] }))
 }
 
-/// There is the root namespace alone, which is in no list.
-async fn namespaces(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
-    Ok(Reply::data(Map::new()))
+/// Those right below that the caller can do something in.
+async fn namespaces(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
+    let acl = caller_acl(call)?;
+    let mut keys = Vec::new();
+    for name in NamespaceStore::new(&mut call.storage).names()? {
+        let found = NamespaceStore::new(&mut call.storage).get(&name)?;
+        let path = format!("{name}/");
+        if found.is_some_and(|found| !found.tainted) && acl.preflight(&path) {
+            keys.push(path);
+        }
+    }
+    // Not 404 where there is none.
+    if keys.is_empty() { Ok(Reply::data(Map::new())) } else { Ok(Reply::keys(keys)) }
 }
 
 async fn version(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {

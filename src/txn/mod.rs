@@ -11,8 +11,9 @@ mod scope;
 pub use afterwards::Afterwards;
 pub use cache::RecordCache;
 pub use finish::Batch;
-pub use scope::{Page, Scope, check_path};
+pub use scope::{Page, Scope, check_path, place_of};
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -92,6 +93,8 @@ pub struct Txn {
     system_writes: BTreeMap<SystemKey, Option<Bytes>>,
     /// It becomes an entry also where it writes nothing.
     demanded: bool,
+    /// The namespace's part of every key, see [`Self::enter`].
+    place: Cow<'static, str>,
     afterwards: Vec<Afterwards>,
 }
 
@@ -120,6 +123,7 @@ impl Txn {
             writes: BTreeMap::new(),
             system_writes: BTreeMap::new(),
             demanded: false,
+            place: Cow::Borrowed(ROOT_PLACE),
             afterwards: Vec::new(),
         }
     }
@@ -139,6 +143,35 @@ impl Txn {
     /// Narrows to the keys below a prefix that ends in a slash.
     pub fn scope<'t>(&'t mut self, prefix: &'t str) -> Scope<'t> {
         Scope::new(self, prefix)
+    }
+
+    /// From now on [`Self::core`] and [`Self::namespace`] are those of this namespace, by its part
+    /// of every key, which ends in a slash. A transaction begins in the root namespace.
+    pub fn enter(&mut self, place: &str) {
+        self.place = match place {
+            ROOT_PLACE => Cow::Borrowed(ROOT_PLACE),
+            other => Cow::Owned(other.to_owned()),
+        };
+    }
+
+    /// The part of every key that is the namespace's; it ends in a slash.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// All that the namespace holds.
+    pub fn namespace(&mut self) -> Scope<'_> {
+        let place = self.place.clone();
+        Scope::owned(self, place)
+    }
+
+    /// What belongs to the namespace and to no mount.
+    pub fn core(&mut self) -> Scope<'_> {
+        let core = match &self.place {
+            Cow::Borrowed(_) => Cow::Borrowed(ROOT_CORE),
+            Cow::Owned(place) => Cow::Owned(format!("{place}{CORE}")),
+        };
+        Scope::owned(self, core)
     }
 
     /// What was written so far stays even if [`Self::roll_back`] is called.
@@ -369,6 +402,14 @@ impl Txn {
         self.writes.get(key).or_else(|| self.kept.get(key))
     }
 }
+
+/// The root namespace's part of every key.
+const ROOT_PLACE: &str = "root/";
+
+const ROOT_CORE: &str = "root/core/";
+
+/// Where a namespace keeps what belongs to no mount, below its place.
+const CORE: &str = "core/";
 
 struct NoStorage;
 

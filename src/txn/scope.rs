@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,14 +16,65 @@ use crate::secret::Secret;
 /// The part of a [`Txn`] that one mount may touch: a mount cannot name another's keys.
 pub struct Scope<'t> {
     txn: &'t mut Txn,
-    prefix: &'t str,
+    prefix: Cow<'t, str>,
     /// What [`Self::beside`] may reach; `None`: nothing.
     namespace: Option<&'t str>,
 }
 
 impl<'t> Scope<'t> {
     pub(super) fn new(txn: &'t mut Txn, prefix: &'t str) -> Self {
+        Self::owned(txn, Cow::Borrowed(prefix))
+    }
+
+    pub(super) fn owned(txn: &'t mut Txn, prefix: Cow<'t, str>) -> Self {
         Self { txn, prefix, namespace: None }
+    }
+
+    /// Whose `core/` this is: `root`, or the namespace's UUID. Empty where it is none.
+    pub fn home(&self) -> &str {
+        let place = self.prefix.strip_suffix("/core/").unwrap_or_default();
+        match place {
+            ROOT => ROOT,
+            other => {
+                other.strip_prefix("ns/").filter(|uuid| !uuid.contains('/')).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The `core/` of another namespace, in the same transaction: for what binds tokens and leases
+    /// of several. Only a namespace's own `core/` reaches others. `home` is as [`Self::home`] says.
+    ///
+    /// # Errors
+    /// Where this is no `core/`, or `home` names no namespace.
+    pub fn core_of<R>(
+        &mut self,
+        home: &str,
+        then: impl FnOnce(&mut Scope<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let own = self.home();
+        if own.is_empty() || home.is_empty() || home.contains('/') {
+            return Err(Error::internal("a mount's scope does not reach other namespaces"));
+        }
+        if home == own {
+            return then(self);
+        }
+        let place = place_of(home);
+        then(&mut Scope::owned(self.txn, Cow::Owned(format!("{place}core/"))))
+    }
+
+    /// All that another namespace holds, as [`Self::core_of`].
+    ///
+    /// # Errors
+    /// As [`Self::core_of`].
+    pub fn all_of<R>(
+        &mut self,
+        home: &str,
+        then: impl FnOnce(&mut Scope<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        if self.home().is_empty() || home.is_empty() || home.contains('/') {
+            return Err(Error::internal("a mount's scope does not reach other namespaces"));
+        }
+        then(&mut Scope::owned(self.txn, Cow::Owned(place_of(home))))
     }
 
     /// Lets [`Self::beside`] reach all of a namespace: for what administers its mounts. The
@@ -270,6 +322,15 @@ impl<'t> Scope<'t> {
         Ok(Key::new(format!("{}{path}", self.prefix)))
     }
 }
+
+/// The part of every key that a namespace has; it ends in a slash. `home` is as [`Scope::home`]
+/// says.
+pub fn place_of(home: &str) -> String {
+    if home == ROOT { "root/".to_owned() } else { format!("ns/{home}/") }
+}
+
+/// The root namespace, where others have a UUID.
+const ROOT: &str = "root";
 
 /// Some of the names in a directory.
 #[derive(Debug, Eq, PartialEq)]

@@ -48,6 +48,38 @@ class ThreeNodes(Case):
         for reader in self.cluster.nodes:
             self.assertEqual(self.expect(reader.list(self.mount), 200).data()["keys"], ["n1", "n2", "n3"])
 
+    def test_a_namespace_is_the_same_through_every_node(self):
+        one, other = self.cluster.standbys()
+        within = {"X-Vault-Namespace": "team"}
+        self.expect(one.send("POST", "sys/namespaces/team", {}), 200)
+        self.expect(one.send("POST", "sys/mounts/kv", {"type": "kv"}, headers=within), 204)
+        self.expect(other.send("POST", "kv/x", {"v": "team"}, headers=within), 204)
+        policy = {"policy": 'path "*" { capabilities = ["read", "update", "sudo"] }'}
+        self.expect(other.send("POST", "sys/policies/acl/p", policy, headers=within), 204)
+        made = one.send("POST", "auth/token/create", {"policies": ["p"]}, headers=within)
+        token = self.expect(made, 200).json()["auth"]["client_token"]
+        wraps = within | {"X-Vault-Wrap-TTL": "60"}
+        wrapped = self.expect(other.send("GET", "kv/x", token=token, headers=wraps), 200)
+        wrapped = wrapped.json()["wrap_info"]["token"]
+        answer = one.send("POST", "sys/wrapping/unwrap", token=wrapped, headers=within)
+        self.assertEqual(self.expect(answer, 200).data(), {"v": "team"})
+        for node in self.cluster.nodes:
+            for path, headers in (("kv/x", within), ("team/kv/x", {})):
+                answer = self.expect(node.send("GET", path, token=token, headers=headers), 200)
+                self.assertEqual(answer.data(), {"v": "team"})
+            self.expect(node.send("GET", "kv/x", token=token), 403)
+            self.expect(node.send("GET", "kv/x", headers={"X-Vault-Namespace": "none"}), 404)
+            # What each node does for itself is no namespace's, however it is asked for.
+            for path, headers in (("sys/seal", within), ("team/sys/seal", {}), ("sys/seal", {})):
+                answer = node.send("POST", path, {}, token=token, headers=headers)
+                self.assertIn(answer.status, (400, 403), f"{path} {headers} {answer.body}")
+            for path in ("sys/monitor", "sys/host-info", "sys/storage/raft/snapshot"):
+                answer = node.send("GET", path, token=token, headers=within)
+                self.assertIn(answer.status, (400, 403), f"{path} {answer.body}")
+            self.assertFalse(node.is_sealed())
+        self.expect(other.send("DELETE", "sys/namespaces/team"), 200)
+        self.expect(one.send("GET", "kv/x", token=token, headers=within), 404)
+
     def test_one_node_leads_and_all_know_which(self):
         active = self.cluster.active()
         self.assertEqual(sorted(node.health() for node in self.cluster.nodes), [200, 429, 429])

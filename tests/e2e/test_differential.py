@@ -119,7 +119,8 @@ NUMBERS = ("server_time_utc", "creation_time", "ttl", "1", "2")
 
 # What is drawn.
 DRAWN = (
-    "accessor", "client_token", "id", "secret_id", "secret_id_accessor", "token", "wrapped_accessor",
+    "accessor", "client_token", "id", "namespace_id", "secret_id", "secret_id_accessor", "token", "unlock_key",
+    "wrapped_accessor",
 )
 
 # What later requests use of earlier answers, by server.

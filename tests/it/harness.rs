@@ -224,6 +224,27 @@ impl Server {
         self.block_on(self.pipeline.handle(&request))
     }
 
+    /// With a header that names a namespace, which ends in a slash.
+    pub(crate) fn send_in(
+        &self,
+        namespace: &str,
+        operation: Operation,
+        path: &str,
+        params: &Value,
+        token: &str,
+    ) -> Result<Reply, Error> {
+        let request = Request {
+            id: (&SystemRng as &dyn Rng).uuid(),
+            operation,
+            namespace: namespace.into(),
+            path: path.into(),
+            params: params.as_object().cloned().unwrap_or_default(),
+            token: (!token.is_empty()).then(|| Arc::new(Secret::new(token.to_owned()))),
+            ..Request::default()
+        };
+        self.block_on(self.pipeline.handle(&request))
+    }
+
     /// For tests that run several at once.
     pub(crate) fn start(
         &self,

@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod lease;
 mod login;
+mod namespaces;
 mod once;
 mod paging;
 mod parity;

@@ -222,9 +222,10 @@ fn covers(covered: &str, path: &str) -> bool {
 
 /// What the differential test sends, by method.
 fn compared() -> BTreeSet<(String, String)> {
-    let text: String = ["requests_to_compare.py", "requests_of_sys.py"]
-        .map(|file| fs::read_to_string(folder().join("../e2e").join(file)).unwrap())
-        .concat();
+    let text: String =
+        ["requests_to_compare.py", "requests_of_sys.py", "requests_of_namespaces.py"]
+            .map(|file| fs::read_to_string(folder().join("../e2e").join(file)).unwrap())
+            .concat();
     let mut compared = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.trim().strip_prefix("row(")) {
         // Only what stands in quotes counts: a title, a method, a path.

@@ -101,7 +101,10 @@ fn engine_goes_with_its_mount() {
     server.write("sys/mounts/stays", &json!({"type": "kv"})).unwrap();
     let opened = |path: &str| {
         let router = &server.pipeline.router;
-        let target = server.block_on(server.pipeline.internal(|txn| router.resolve(txn, path)));
+        let target =
+            server.block_on(server.pipeline.internal(|txn| {
+                router.resolve(txn, &strongroom::namespace::Namespace::root(), path)
+            }));
         std::sync::Arc::downgrade(&target.unwrap().unwrap().mount)
     };
     let (x, stays) = (opened("x/a"), opened("stays/a"));

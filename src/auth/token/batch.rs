@@ -44,6 +44,9 @@ struct Carried {
     bound_cidrs: Vec<String>,
     #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
     role: String,
+    /// The namespace's UUID; empty: the root namespace.
+    #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
+    home: String,
     #[serde(rename = "o", default, skip_serializing_if = "String::is_empty")]
     mount_accessor: String,
 }
@@ -58,6 +61,7 @@ pub(super) fn seal(
     scope: &Scope<'_>,
     rng: &dyn Rng,
     entry: &TokenEntry,
+    suffix: &str,
 ) -> Result<Secret<String>, Error> {
     let expires =
         entry.expires.ok_or_else(|| Error::bad_request("batch tokens must have a time to live"))?;
@@ -76,11 +80,12 @@ pub(super) fn seal(
         no_identity_policies: entry.no_identity_policies,
         bound_cidrs: entry.bound_cidrs.clone(),
         role: entry.role.clone(),
+        home: Some(scope.home()).filter(|home| *home != ROOT).unwrap_or_default().to_owned(),
         mount_accessor: entry.mount_accessor.clone(),
     };
     let plaintext = Secret::new(serde_json::to_vec(&carried).map_err(Error::internal)?);
     let sealed = scope.seal(rng, CONTEXT, &plaintext)?;
-    let token = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed)));
+    let token = Secret::new(format!("{PREFIX}{}{suffix}", URL_SAFE_NO_PAD.encode(sealed)));
     if token.expose().len() > BYTES_MAX {
         return Err(Error::BadRequest(format!(
             "policies and metadata are too long for a batch token: it would exceed {BYTES_MAX} \
@@ -90,13 +95,19 @@ pub(super) fn seal(
     Ok(token)
 }
 
-/// `None` for what this cluster did not seal.
-pub(super) fn open(scope: &Scope<'_>, token: &Secret<String>) -> Option<TokenEntry> {
+/// `None` for what this cluster did not seal, or not in this namespace.
+pub(super) fn open(scope: &Scope<'_>, home: &str, token: &Secret<String>) -> Option<TokenEntry> {
     let text = token.expose().strip_prefix(PREFIX).filter(|text| text.len() <= BYTES_MAX)?;
+    // What follows names the namespace, which is sealed in it too; nothing does in the root's.
+    let text = match text.split_once('.') {
+        Some((sealed, _)) if home != ROOT => sealed,
+        _ => text,
+    };
     let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
     let plaintext = scope.open(CONTEXT, &sealed)?;
     let carried: Carried = serde_json::from_slice(plaintext.expose()).ok()?;
-    if carried.version > VERSION {
+    let sealed_home = if carried.home.is_empty() { ROOT } else { carried.home.as_str() };
+    if carried.version > VERSION || sealed_home != home {
         return None;
     }
     Some(TokenEntry {
@@ -120,6 +131,9 @@ pub(super) fn open(scope: &Scope<'_>, token: &Secret<String>) -> Option<TokenEnt
 }
 
 const PREFIX: &str = "hvb.";
+
+/// As [`Scope::home`] names the root namespace.
+const ROOT: &str = "root";
 
 /// Of [`Carried`].
 const VERSION: u32 = 1;

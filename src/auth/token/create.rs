@@ -4,12 +4,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::home;
 use super::policies::{self, Asked};
 use super::roles::{self, Role};
 use super::store::{NewToken, TokenEntry, TokenStore};
 use super::{Named, own};
 use crate::framework::{Call, Route, Seconds, TtlTerms};
 use crate::identity::{IdentityStore, Login};
+use crate::namespace::ROOT_HOME;
 use crate::policy::sanitize_names;
 use crate::policy_store::PolicyStore;
 use crate::request::{Auth, Error, Reply, TokenType};
@@ -111,12 +113,19 @@ fn create_under(
         return Err(Error::bad_request("restricted use token cannot generate child tokens"));
     }
     let has_sudo = call.caller.is_some_and(|caller| caller.has_sudo);
+    if home::is_foreign(&caller.name) && !has_sudo {
+        // As in OpenBao: what its policies are worth in their own namespace is no limit here.
+        return Err(Error::bad_request(
+            "root or sudo privileges required to directly generate a token in a child namespace",
+        ));
+    }
     let mut warnings = Vec::new();
     let mut entry = basics(call, input, role, &caller, parent, has_sudo)?;
     entry.policies = policies::choose(Asked {
         requested: sanitize_names(&input.policies),
         no_default: input.no_default_policy,
         parent: &caller.entry.policies,
+        from_above: home::is_foreign(&caller.name),
         has_sudo,
         role,
     })?;
@@ -133,7 +142,8 @@ fn create_under(
         }
     }
     // A batch token cannot be chosen: it is what is sealed in it.
-    let id = check_id(input, has_sudo)?.filter(|_| entry.token_type == TokenType::Service);
+    let id = check_id(input, has_sudo, call.storage.home() == ROOT_HOME)?
+        .filter(|_| entry.token_type == TokenType::Service);
     if id.is_some() {
         warnings.push(CUSTOM_ID_WARNING.into());
     }
@@ -199,7 +209,12 @@ fn basics(
             && token_type == TokenType::Service
             && role.is_none_or(|role| role.renewable),
         token_type,
-        entity_id: of_parent(&caller.entry.entity_id),
+        // An entity is its namespace's. What a token of another stands on looks after it.
+        entity_id: if home::is_foreign(&caller.name) {
+            String::new()
+        } else {
+            of_parent(&caller.entry.entity_id)
+        },
         bound_cidrs,
         role: role.map(|role| role.name.clone()).unwrap_or_default(),
         ..TokenEntry::default()
@@ -252,12 +267,21 @@ fn entity_of(call: &mut Call<'_>, alias: &str) -> Result<String, Error> {
 
 /// # Errors
 /// [`Error::BadRequest`] for an id that could be taken for a token that was drawn.
-fn check_id(input: &Create, has_sudo: bool) -> Result<Option<Secret<String>>, Error> {
+fn check_id(
+    input: &Create,
+    has_sudo: bool,
+    is_in_root: bool,
+) -> Result<Option<Secret<String>>, Error> {
     let Some(id) = input.id.as_ref().map(Secret::expose).filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
     if !has_sudo {
         return Err(Error::bad_request("root or sudo privileges required to specify token id"));
+    }
+    if !is_in_root {
+        return Err(Error::bad_request(
+            "token IDs can only be manually specified in the root namespace",
+        ));
     }
     for prefix in ["hvs.", "hvb.", "hvr.", "s.", "b.", "r."] {
         if id.starts_with(prefix) {

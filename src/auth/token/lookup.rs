@@ -2,10 +2,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::home;
 use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
 use crate::framework::{Call, NoParams, Route};
 use crate::identity::IdentityStore;
+use crate::namespace::Own;
 use crate::request::{Error, Reply, TokenType};
 use crate::secret::Secret;
 
@@ -61,12 +63,16 @@ async fn lookup_accessor(call: &mut Call<'_>, input: OfAccessor) -> Result<Reply
 fn describe(call: &mut Call<'_>, found: &Named) -> Result<Reply, Error> {
     let (entry, now) = (&found.entry, call.now);
     let mut of_identity = Vec::new();
-    if !entry.entity_id.is_empty()
-        && !entry.no_identity_policies
-        && let Some(who) = IdentityStore::new(&mut call.storage).who(&entry.entity_id, None)?
-    {
-        of_identity.clone_from(&who.policies);
-    }
+    let home = home::of_name(call.storage.home(), &found.name);
+    let own = call.storage.core_of(&home, |core| {
+        if !entry.entity_id.is_empty()
+            && !entry.no_identity_policies
+            && let Some(who) = IdentityStore::new(core).who(&entry.entity_id, None)?
+        {
+            of_identity.clone_from(&who.policies);
+        }
+        Own::of(core)
+    })?;
     let mut data = Map::new();
     let mut add = |name: &str, value: Value| data.insert(name.to_owned(), value);
     add("accessor", entry.accessor.clone().into());
@@ -96,6 +102,9 @@ fn describe(call: &mut Call<'_>, found: &Named) -> Result<Reply, Error> {
     let meta = entry.meta.iter().map(|(name, value)| (name.clone(), value.clone().into()));
     let meta = if entry.meta.is_empty() { Value::Null } else { Value::Object(meta.collect()) };
     add("meta", meta);
+    if !own.path.is_empty() {
+        add("namespace_path", own.path.clone().into());
+    }
     add("num_uses", entry.num_uses.into());
     add("orphan", entry.is_orphan().into());
     add("path", entry.path.clone().into());

@@ -2,6 +2,7 @@
 
 mod batch;
 mod create;
+pub mod home;
 mod lookup;
 mod policies;
 mod prefix;
@@ -16,6 +17,7 @@ mod wrapping;
 
 pub use create::auth as auth_of;
 pub use prefix::mark_prefix;
+pub use revoke::{CUBBYHOLES_BELOW, Ending};
 pub use store::{EXPIRY_KIND, NewToken, Revoked, TokenEntry, TokenStore, storage_name};
 pub use wrapping::Wrapped;
 

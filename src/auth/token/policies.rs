@@ -10,12 +10,14 @@ pub(super) struct Asked<'a> {
     pub(super) requested: Vec<String>,
     pub(super) no_default: bool,
     pub(super) parent: &'a [String],
+    /// The parent is of a namespace above: its policies are others, of the same names.
+    pub(super) from_above: bool,
     pub(super) has_sudo: bool,
     pub(super) role: Option<&'a Role>,
 }
 
-/// Exactly one rule applies, in this order: the role's lists; nothing requested; a caller without
-/// sudo; one with.
+/// Exactly one rule applies, in this order: the role's lists; a parent of a namespace above,
+/// which has sudo; nothing requested; a caller without sudo; one with.
 ///
 /// # Errors
 /// [`Error::BadRequest`], with what is not allowed.
@@ -23,6 +25,7 @@ pub(super) fn choose(asked: Asked<'_>) -> Result<Vec<String>, Error> {
     let no_default = asked.no_default || asked.role.is_some_and(|role| role.no_default_policy);
     let chosen = match asked.role.filter(|role| role.limits_policies()) {
         Some(role) => of_role(role, &asked, no_default)?,
+        None if asked.from_above => with_default(asked.requested, !no_default),
         None if asked.requested.is_empty() => asked.parent.to_vec(),
         None if !asked.has_sudo => {
             if !asked.requested.iter().all(|name| asked.parent.contains(name)) {
@@ -37,6 +40,11 @@ pub(super) fn choose(asked: Asked<'_>) -> Result<Vec<String>, Error> {
         return Err(Error::BadRequest(format!("cannot assign policy {RESPONSE_WRAPPING:?}")));
     }
     if chosen.iter().any(|name| name == ROOT) {
+        if asked.from_above {
+            return Err(Error::bad_request(
+                "root tokens may not be created from a parent namespace",
+            ));
+        }
         // It grants all there is: beside it others say nothing.
         if !asked.parent.iter().any(|name| name == ROOT) {
             return Err(Error::bad_request(
@@ -60,6 +68,8 @@ fn of_role(role: &Role, asked: &Asked<'_>, no_default: bool) -> Result<Vec<Strin
         asked.requested.clone()
     } else if limited {
         role.allowed_policies.clone()
+    } else if asked.from_above {
+        Vec::new()
     } else {
         asked.parent.to_vec()
     };

@@ -2,6 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::create::auth;
+use super::home;
 use super::lookup::FIRST_ROOT_PATH;
 use super::store::TokenStore;
 use super::{Named, by_accessor, by_token, listed, own};
@@ -95,7 +96,8 @@ fn extend(call: &mut Call<'_>, found: &Named, increment: Seconds) -> Result<Repl
     let renewed =
         TokenStore::new(&mut call.storage).extend(&found.name, entry, granted.ttl, now)?;
     let mut auth = auth(&renewed, found.id.clone(), granted.ttl);
-    IdentityStore::new(&mut call.storage).tell(&mut auth)?;
+    let home = home::of_name(call.storage.home(), &found.name);
+    call.storage.core_of(&home, |core| IdentityStore::new(core).tell(&mut auth))?;
     Ok(Reply {
         auth: Some(auth),
         warnings: granted.warning.into_iter().collect(),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::home;
 use super::store::{
     Revoked, TokenEntry, TokenStore, accessor_key, child_key, children_directory, expiry_id, id_key,
 };
@@ -22,6 +23,10 @@ impl TokenStore<'_, '_> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn revoke(&mut self, name: &str) -> Result<(), Error> {
+        self.at(name, |store, name| store.revoke_own(name))
+    }
+
+    fn revoke_own(&mut self, name: &str) -> Result<(), Error> {
         if !self.remove_tree(name, &mut Budget(INLINE_RECORDS_MAX))? {
             self.mark(name, Revoked::WithChildren)?;
         }
@@ -33,10 +38,12 @@ impl TokenStore<'_, '_> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn revoke_alone(&mut self, name: &str) -> Result<(), Error> {
-        if !self.remove_alone(name, &mut Budget(INLINE_RECORDS_MAX))? {
-            self.mark(name, Revoked::Alone)?;
-        }
-        Ok(())
+        self.at(name, |store, name| {
+            if !store.remove_alone(name, &mut Budget(INLINE_RECORDS_MAX))? {
+                store.mark(name, Revoked::Alone)?;
+            }
+            Ok(())
+        })
     }
 
     /// One bounded step of what [`Self::revoke`] left to a job; true where none is left.
@@ -133,21 +140,25 @@ impl TokenStore<'_, '_> {
     pub(super) fn remove_tree(&mut self, name: &str, budget: &mut Budget) -> Result<bool, Error> {
         let mut path = vec![self.frame(name, budget)?];
         while let Some(top) = path.last_mut() {
-            if let Some(child) = top.children.pop() {
-                let frame = self.frame(&child, budget)?;
+            if let Some(listed) = top.children.pop() {
+                // As its parent lists it, which may be of another namespace than this one.
+                let name = home::below(&top.name, &listed);
+                let frame = Frame { listed, ..self.frame(&name, budget)? };
                 path.push(frame);
                 continue;
             }
             if budget.is_spent() || !top.complete {
                 return Ok(false);
             }
-            let name = std::mem::take(&mut top.name);
+            let (name, listed) = (std::mem::take(&mut top.name), std::mem::take(&mut top.listed));
             path.pop();
-            if !self.remove(&name, budget)? {
+            if !self.at(&name, |store, name| store.remove(name, budget))? {
                 return Ok(false);
             }
             if let Some(above) = path.last() {
-                self.scope.delete(&child_key(&above.name, &name))?;
+                self.at(&above.name, |store, above| {
+                    store.scope.delete(&child_key(above, &listed))
+                })?;
             }
         }
         Ok(true)
@@ -175,10 +186,12 @@ impl TokenStore<'_, '_> {
         if !is_all || budget.is_spent() {
             return Ok(false);
         }
-        let deleted = delete_tree(self.scope, &format!("cubbyhole/{name}"), budget.0)?;
-        budget.spend(deleted.records);
-        if !deleted.is_all || budget.is_spent() {
-            return Ok(false);
+        for cubbyholes in ["cubbyhole", CUBBYHOLES_BELOW] {
+            let deleted = delete_tree(self.scope, &format!("{cubbyholes}/{name}"), budget.0)?;
+            budget.spend(deleted.records);
+            if !deleted.is_all || budget.is_spent() {
+                return Ok(false);
+            }
         }
         if let Some(entry) = self.get(name)? {
             self.remove_indices(name, &entry)?;
@@ -191,7 +204,8 @@ impl TokenStore<'_, '_> {
     fn remove_indices(&mut self, name: &str, entry: &Arc<TokenEntry>) -> Result<(), Error> {
         self.scope.delete(&accessor_key(&entry.accessor))?;
         if !entry.parent.is_empty() {
-            self.scope.delete(&child_key(&entry.parent, name))?;
+            let child = self.as_child_of(&entry.parent, name);
+            self.at(&entry.parent, |store, parent| store.scope.delete(&child_key(parent, &child)))?;
         }
         if let Some(mount) = entry.leased_by() {
             LeaseStore::new(self.scope).forget_token(mount, &entry.path, name)?;
@@ -203,8 +217,9 @@ impl TokenStore<'_, '_> {
     }
 
     fn frame(&mut self, name: &str, budget: &Budget) -> Result<Frame, Error> {
-        let (children, complete) = self.bucketed(&children_directory(name), budget.0)?;
-        Ok(Frame { name: name.to_owned(), children, complete })
+        let (children, complete) =
+            self.at(name, |store, name| store.bucketed(&children_directory(name), budget.0))?;
+        Ok(Frame { name: name.to_owned(), listed: String::new(), children, complete })
     }
 
     /// Up to `limit` names from the directories below one, and whether those are all.
@@ -225,6 +240,8 @@ impl TokenStore<'_, '_> {
 /// A token on the way down, with those of its children that are still to be looked at.
 struct Frame {
     name: String,
+    /// Its name among its parent's children.
+    listed: String,
     children: Vec<String>,
     /// Whether `children` was all of them.
     complete: bool,
@@ -242,6 +259,76 @@ impl Budget {
         self.0 == 0
     }
 }
+
+impl TokenStore<'_, '_> {
+    /// One bounded step of ending all that a namespace has that nothing leads to any more: what
+    /// lives among its mounts' leases, and tokens that are no lease.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn end_all(&mut self) -> Result<Ending, Error> {
+        let now = self.scope.now();
+        // A step that ended something is not the one that finds nothing left: directories that it
+        // has filled are listed once it is committed.
+        let mounts = LeaseStore::new(self.scope).mounts(State::Live)?;
+        for mount in &mounts {
+            if !self.revoke_of_mount(mount)? {
+                return Ok(Ending::More);
+            }
+        }
+        if !mounts.is_empty() {
+            return Ok(Ending::More);
+        }
+        // Nobody can ask for another try of what was given up: one more is made, and ends it
+        // whatever comes of it.
+        for mount in LeaseStore::new(self.scope).mounts(State::Irrevocable)? {
+            let mut leases = LeaseStore::new(self.scope);
+            let page = leases.page(State::Irrevocable, &mount, None, STEP_LEASES_MAX)?;
+            for file in &page.names {
+                leases.end(&mount, &of_name(file), now, Force::Yes)?;
+            }
+            if !page.names.is_empty() {
+                return Ok(Ending::More);
+            }
+        }
+        let mut budget = Budget(STEP_RECORDS_MAX);
+        let page = self.accessors_after(None, STEP_LEASES_MAX)?;
+        let has_tokens = !page.names.is_empty();
+        for accessor in page.names {
+            if let Some(name) = self.scope.get::<String>(&accessor_key(&accessor))?
+                && !self.remove_tree(&name, &mut budget)?
+            {
+                return Ok(Ending::More);
+            }
+            self.scope.delete(&accessor_key(&accessor))?;
+            if budget.is_spent() {
+                return Ok(Ending::More);
+            }
+        }
+        if has_tokens {
+            return Ok(Ending::More);
+        }
+        for state in [State::Ending, State::Waiting] {
+            if !LeaseStore::new(self.scope).mounts(state)?.is_empty() {
+                return Ok(Ending::Waits);
+            }
+        }
+        Ok(Ending::Done)
+    }
+}
+
+/// What a step of [`TokenStore::end_all`] has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    Done,
+    More,
+    /// Leases are being ended.
+    Waits,
+}
+
+/// Where tokens keep what they have in the cubbyholes of namespaces below theirs: with them, so
+/// that it goes with them.
+pub const CUBBYHOLES_BELOW: &str = "cubbyhole-below";
 
 /// What a request revokes itself: far below what an entry may hold, and quickly done.
 const INLINE_RECORDS_MAX: usize = 512;

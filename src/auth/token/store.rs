@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::batch;
+use super::{batch, home};
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
 use crate::expiry::{Expiry, Filing, minute_after};
+use crate::identity::IdentityStore;
 use crate::lease::{LeaseStore, PrefixMark, PrefixMarks};
 use crate::request::{Error, Params, TokenType};
 use crate::rng::Rng;
@@ -110,10 +111,11 @@ impl<'s, 't> TokenStore<'s, 't> {
         token: &Secret<String>,
         now: Timestamp,
     ) -> Result<Option<(String, Arc<TokenEntry>)>, Error> {
-        match self.find(token)? {
-            Some((name, entry)) if self.is_live(&entry, now)? => Ok(Some((name, entry))),
-            _ => Ok(None),
-        }
+        let Some((name, entry)) = self.find(token)? else {
+            return Ok(None);
+        };
+        let is_live = self.at(&name, |store, _| store.is_live(&entry, now))?;
+        Ok(is_live.then_some((name, entry)))
     }
 
     /// As [`Self::lookup`], but for tokens that are good for nothing any more too.
@@ -124,9 +126,12 @@ impl<'s, 't> TokenStore<'s, 't> {
         &mut self,
         token: &Secret<String>,
     ) -> Result<Option<(String, Arc<TokenEntry>)>, Error> {
-        let name = storage_name(token);
+        let Some(home) = home::of_token(self.scope, token)? else {
+            return Ok(None);
+        };
+        let name = home::seen_from(self.scope.home(), &home, &storage_name(token));
         let entry = if batch::is_batch(token) {
-            batch::open(self.scope, token).map(Arc::new)
+            batch::open(self.scope, &home, token).map(Arc::new)
         } else {
             self.get(&name)?
         };
@@ -154,6 +159,11 @@ impl<'s, 't> TokenStore<'s, 't> {
             if parent.is_empty() {
                 return Ok(true);
             }
+            if home::is_foreign(&parent) {
+                let is_batch = entry.token_type == TokenType::Batch && parent == entry.parent;
+                let accessor = is_batch.then_some(entry.parent_accessor.as_str());
+                return self.at(&parent, |store, name| store.bears(name, accessor, now));
+            }
             let Some(above) = self.get(&parent)? else {
                 return Ok(false);
             };
@@ -174,12 +184,34 @@ impl<'s, 't> TokenStore<'s, 't> {
         Ok(false)
     }
 
+    /// Whether a token of a namespace below may stand on this one. Its entity is not that token's,
+    /// which is in another namespace: what it may no longer do, whoever it made must not either.
+    /// `accessor`: what it must have, where a batch token stands on it.
+    fn bears(&mut self, name: &str, accessor: Option<&str>, now: Timestamp) -> Result<bool, Error> {
+        let Some(entry) = self.get(name)? else {
+            return Ok(false);
+        };
+        if accessor.is_some_and(|accessor| accessor != entry.accessor) {
+            return Ok(false);
+        }
+        if entry.revoked == Some(Revoked::Alone) {
+            return Ok(true);
+        }
+        if !entry.entity_id.is_empty() {
+            let who = IdentityStore::new(self.scope).who(&entry.entity_id, None)?;
+            if who.is_none_or(|who| who.entity.disabled) {
+                return Ok(false);
+            }
+        }
+        self.is_live(&entry, now)
+    }
+
     /// The record of a service token, whatever its state.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub fn get(&mut self, name: &str) -> Result<Option<Arc<TokenEntry>>, Error> {
-        self.scope.get_shared(&id_key(name))
+        self.at(name, |store, name| store.scope.get_shared(&id_key(name)))
     }
 
     /// # Errors
@@ -247,20 +279,25 @@ impl<'s, 't> TokenStore<'s, 't> {
                 )));
             }
         }
+        let suffix = home::suffix(self.scope)?;
         if entry.token_type == TokenType::Batch {
-            let token = batch::seal(self.scope, rng, &entry)?;
+            let token = batch::seal(self.scope, rng, &entry, &suffix)?;
             return Ok((token, entry));
         }
-        let token = id.unwrap_or_else(|| Secret::new(format!("hvs.{}", rng.base62(DRAWN_LENGTH))));
+        let drawn = || Secret::new(format!("hvs.{}{suffix}", rng.base62(DRAWN_LENGTH)));
+        let token = id.unwrap_or_else(drawn);
         let name = storage_name(&token);
         if self.get(&name)?.is_some() {
             return Err(Error::bad_request("cannot create a token with a duplicate ID"));
         }
-        entry.accessor = rng.base62(DRAWN_LENGTH);
+        entry.accessor = format!("{}{suffix}", rng.base62(DRAWN_LENGTH));
         self.file(&name, &mut entry)?;
         self.scope.put(&accessor_key(&entry.accessor), &name)?;
         if !entry.parent.is_empty() {
-            self.scope.put(&child_key(&entry.parent, &name), &())?;
+            let child = self.as_child_of(&entry.parent, &name);
+            self.at(&entry.parent, |store, parent| {
+                store.scope.put(&child_key(parent, &child), &())
+            })?;
         }
         if let Some(mount) = entry.leased_by() {
             LeaseStore::new(self.scope).note_token(mount, &entry.path, &name)?;
@@ -275,6 +312,16 @@ impl<'s, 't> TokenStore<'s, 't> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn extend(
+        &mut self,
+        name: &str,
+        entry: &TokenEntry,
+        ttl: u64,
+        now: Timestamp,
+    ) -> Result<TokenEntry, Error> {
+        self.at(name, |store, name| store.extend_own(name, entry, ttl, now))
+    }
+
+    fn extend_own(
         &mut self,
         name: &str,
         entry: &TokenEntry,
@@ -296,7 +343,7 @@ impl<'s, 't> TokenStore<'s, 't> {
     /// # Errors
     /// Where the entry cannot be serialized.
     pub fn update(&mut self, name: &str, entry: &TokenEntry) -> Result<(), Error> {
-        self.scope.put(&id_key(name), entry)
+        self.at(name, |store, name| store.scope.put(&id_key(name), entry))
     }
 
     /// From now on no token that this auth mount has made is good for anything. The mark stays:

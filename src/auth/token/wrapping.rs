@@ -112,6 +112,10 @@ impl TokenStore<'_, '_> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn wrapped(&mut self, name: &str) -> Result<Option<Wrapped>, Error> {
+        self.at(name, |store, name| store.wrapped_own(name))
+    }
+
+    fn wrapped_own(&mut self, name: &str) -> Result<Option<Wrapped>, Error> {
         let (Some(info), Some(kept)) = (
             self.scope.get::<Info>(&info_key(name))?,
             self.scope.get::<Response>(&response_key(name))?,

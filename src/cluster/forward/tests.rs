@@ -33,6 +33,7 @@ fn a_request_arrives_as_it_was_sent() {
             known_as: Some(RequestId::Numbered { origin: OriginId([5; 16]), number: 7 }),
             operation,
             namespace: "team/".into(),
+            namespace_id: String::new(),
             path: "secret/data/a".into(),
             params: params.as_object().unwrap().clone(),
             token: Some(Arc::new(Secret::new("token".into()))),

@@ -191,7 +191,7 @@ async fn read(call: &mut Call<'_>, input: Id) -> Result<Reply, Error> {
     let alias = owner.aliases.iter().find(|alias| alias.id == input.id).ok_or(Error::NotFound)?;
     let mounts = Mounts::read(&mut call.storage)?;
     let mut data = shown::alias(alias, &owner.id, &mounts);
-    data.insert("namespace_id".into(), shown::NAMESPACE_ID.into());
+    data.insert("namespace_id".into(), shown::namespace_id(&mut call.storage)?);
     Ok(Reply::data(data))
 }
 

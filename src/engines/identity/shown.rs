@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::identity::{Alias, Entity, Group, IdentityStore};
 use crate::mount::{MountEntry, Table};
+use crate::namespace::Own;
 use crate::request::Error;
 use crate::txn::Scope;
 
@@ -112,7 +113,7 @@ pub(super) fn entity(core: &mut Scope<'_>, entity: &Entity) -> Result<Map<String
         ("merged_entity_ids", list_or_null(entity.merged.iter().cloned())),
         ("metadata", map_or_null(&entity.metadata)),
         ("name", entity.name.clone().into()),
-        ("namespace_id", NAMESPACE_ID.into()),
+        ("namespace_id", namespace_id(core)?),
         ("policies", entity.policies.clone().into()),
     ];
     Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
@@ -138,7 +139,7 @@ pub(super) fn group(core: &mut Scope<'_>, group: &Group) -> Result<Map<String, V
         ("metadata", map_or_null(&group.metadata)),
         ("modify_index", group.modify_index.into()),
         ("name", group.name.clone().into()),
-        ("namespace_id", NAMESPACE_ID.into()),
+        ("namespace_id", namespace_id(core)?),
         ("parent_group_ids", list_or_null(group.parents.iter().cloned())),
         ("policies", list_or_null(group.policies.iter().cloned())),
         ("type", group.kind.name().into()),
@@ -146,5 +147,8 @@ pub(super) fn group(core: &mut Scope<'_>, group: &Group) -> Result<Map<String, V
     Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// Of the root namespace.
-pub(super) const NAMESPACE_ID: &str = "root";
+/// # Errors
+/// Where the store cannot be read.
+pub(super) fn namespace_id(core: &mut Scope<'_>) -> Result<Value, Error> {
+    Ok(Own::of(core)?.id.clone().into())
+}

@@ -147,12 +147,23 @@ fn repeated_headers_are_all_kept() {
 }
 
 #[test]
-fn there_is_the_root_namespace_alone() {
-    for name in ["", "/", "root", "/root/", " root "] {
+fn a_header_names_a_namespace_with_its_slashes_put_right() {
+    for (name, namespace) in [
+        ("", ""),
+        ("/", ""),
+        ("root", ""),
+        ("/root/", ""),
+        (" root ", ""),
+        ("foo", "foo/"),
+        ("root/foo", "root/foo/"),
+        ("/foo//bar", "foo/bar/"),
+        ("Root", "Root/"),
+        ("foo/...", "foo/.../"),
+    ] {
         let request = decoded("GET", "/v1/a", &[("x-vault-namespace", name)], "").unwrap();
-        assert_eq!(request.namespace, "", "{name}");
+        assert_eq!(request.namespace, namespace, "{name}");
     }
-    for name in ["foo", "root/foo", "/foo//bar", "Root"] {
+    for name in ["foo/..", "./foo", "foo/../foo"] {
         let refusal = decoded("GET", "/v1/a", &[("x-vault-namespace", name)], "").unwrap_err();
         assert_eq!(refusal, Refusal::text(404, "namespace not found"), "{name}");
     }

@@ -13,6 +13,7 @@ use crate::framework::{Mount, TtlLimits};
 use crate::job::{Job, JobKind};
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::mount::ROOT_NAMESPACE;
+use crate::namespace::Namespace;
 use crate::record::{Leadership, View};
 use crate::rng::{Rng, SystemRng};
 use crate::sys;
@@ -65,7 +66,7 @@ async fn a_key_that_cannot_be_rotated_stops_neither_the_others_nor_the_sweep() {
         core.put(code, &())
     });
     write.await.unwrap();
-    assert!(keep_identity(&node.control, &node.pipeline).await.is_err());
+    assert!(keep_identity(&node.pipeline, ROOT_PLACE).await.is_err());
     let left = node.pipeline.internal(|txn| {
         let mut core = txn.scope(CORE);
         Ok((core.get_bytes(code)?, core.get::<serde_json::Value>("identity/oidc/key/c")?))
@@ -96,14 +97,14 @@ async fn jobs_are_worked_off_in_turns_so_that_what_is_due_ends_in_time() {
     };
     pipeline.internal(long).await.unwrap();
     let mut stepped = String::new();
-    assert_eq!(work_off(pipeline, &mut stepped, 1).await.unwrap(), Worked::Some);
+    assert_eq!(work_off(pipeline, ROOT_PLACE, &mut stepped, 1).await.unwrap(), Worked::Some);
     assert_eq!(left_to_delete(pipeline).await, [100, 1100]);
     assert_eq!(pipeline.internal(expiry::due).await.unwrap().len(), 1, "was due all along");
     end_what_is_due(pipeline).await.unwrap();
     assert!(pipeline.internal(expiry::due).await.unwrap().is_empty());
-    assert_eq!(work_off(pipeline, &mut stepped, 1).await.unwrap(), Worked::Some);
+    assert_eq!(work_off(pipeline, ROOT_PLACE, &mut stepped, 1).await.unwrap(), Worked::Some);
     assert_eq!(left_to_delete(pipeline).await, [100, 100], "neither waits for the other");
-    assert_eq!(work_off(pipeline, &mut stepped, 2).await.unwrap(), Worked::All);
+    assert_eq!(work_off(pipeline, ROOT_PLACE, &mut stepped, 2).await.unwrap(), Worked::All);
     assert_eq!(left_to_delete(pipeline).await, [0, 0]);
     assert!(pipeline.internal(jobs::jobs).await.unwrap().is_empty());
 }
@@ -126,7 +127,8 @@ async fn settled(role: &watch::Sender<Role>) {
 }
 
 async fn mount(pipeline: &Pipeline) -> Arc<dyn Mount> {
-    let open = pipeline.internal(|txn| pipeline.router.resolve(txn, "secret/x"));
+    let open =
+        pipeline.internal(|txn| pipeline.router.resolve(txn, &Namespace::root(), "secret/x"));
     open.await.unwrap().unwrap().mount
 }
 

@@ -183,7 +183,7 @@ fn an_act_that_is_being_settled_is_not_said_to_stand() {
         // Given up, and no further.
         timer(61);
         undo.set(Mode::Hangs);
-        assert!(pipeline.settle_intents("test_db").now_or_never().is_none());
+        assert!(pipeline.settle_intents("root/", "test_db").now_or_never().is_none());
         undo.set(Mode::Works);
     });
     let outcome = server.read("db/creds/app");

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::engines::identity::{Call, Route};
 use crate::framework::NoParams;
+use crate::namespace::{Own, ROOT_HOME};
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
 
@@ -67,7 +68,7 @@ pub(super) fn base(core: &mut Scope<'_>, own: &str) -> Result<String, Error> {
     if !own.is_empty() {
         return Ok(own.to_owned());
     }
-    let address = core.get_shared::<String>(API_ADDRESS)?;
+    let address = core.core_of(ROOT_HOME, |core| core.get_shared::<String>(API_ADDRESS))?;
     Ok(address.map(|address| address.trim_end_matches('/').to_owned()).unwrap_or_default())
 }
 
@@ -78,7 +79,7 @@ pub(super) fn base(core: &mut Scope<'_>, own: &str) -> Result<String, Error> {
 pub(super) fn issuer(core: &mut Scope<'_>) -> Result<String, Error> {
     let set = core.get_shared::<String>(ISSUER)?;
     let base = base(core, set.as_deref().map(String::as_str).unwrap_or_default())?;
-    Ok(format!("{base}/v1/identity/oidc"))
+    Ok(format!("{base}/v1/{}identity/oidc", Own::of(core)?.path))
 }
 
 const ISSUER: &str = "identity/oidc/issuer";

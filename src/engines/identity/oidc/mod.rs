@@ -22,7 +22,7 @@ mod userinfo;
 mod work;
 
 pub use published::KeySets;
-pub use work::{due_keys, note_api_address, rotate_due, sweep_codes};
+pub use work::{due_keys, is_used, note_api_address, rotate_due, sweep_codes};
 
 use std::sync::Arc;
 

@@ -87,8 +87,10 @@ pub(super) fn standard(standard: &Standard<'_>) -> Map<String, Value> {
 
 /// The entity behind the caller; the pipeline has found it good.
 pub(super) fn caller(call: &mut Call<'_>) -> Result<Option<Arc<Who>>, Error> {
-    match call.caller.map(|caller| caller.entity_id.as_str()).filter(|id| !id.is_empty()) {
-        Some(id) => IdentityStore::new(&mut call.storage).who(id, None),
+    match call.caller.filter(|caller| !caller.entity_id.is_empty()) {
+        Some(caller) => call
+            .storage
+            .core_of(&caller.home, |core| IdentityStore::new(core).who(&caller.entity_id, None)),
         None => Ok(None),
     }
 }

@@ -1,5 +1,5 @@
-//! What the active node does unasked: it rotates keys whose time has come, and sweeps away codes
-//! that nobody came for.
+//! What the active node does unasked, in the namespace that a transaction is in: it rotates keys
+//! whose time has come, and sweeps away codes that nobody came for.
 
 use super::KEYS;
 use super::code::{CODES, minute};
@@ -15,7 +15,7 @@ use crate::txn::Txn;
 /// # Errors
 /// Where the store cannot be read.
 pub fn note_api_address(txn: &mut Txn, address: &str) -> Result<(), Error> {
-    let mut core = txn.scope(CORE);
+    let mut core = txn.scope(ROOT_CORE);
     let known = core.get_shared::<String>(API_ADDRESS)?;
     if known.is_none_or(|known| *known != address) {
         core.put(API_ADDRESS, &address)?;
@@ -30,7 +30,7 @@ pub fn note_api_address(txn: &mut Txn, address: &str) -> Result<(), Error> {
 /// Where the store cannot be read.
 pub fn due_keys(txn: &mut Txn) -> Result<Vec<String>, Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     let mut due = Vec::new();
     for name in core.list(KEYS)? {
         let is_due = match core.get_shared::<NamedKey>(&key(&name)) {
@@ -51,7 +51,7 @@ pub fn due_keys(txn: &mut Txn) -> Result<Vec<String>, Error> {
 /// Where no key can be made.
 pub fn rotate_due(txn: &mut Txn, rng: &dyn Rng, name: &str) -> Result<(), Error> {
     let now = txn.now();
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     let Some(key) = NamedKey::get(&mut core, name)? else {
         return Ok(());
     };
@@ -66,6 +66,15 @@ pub fn rotate_due(txn: &mut Txn, rng: &dyn Rng, name: &str) -> Result<(), Error>
     changed.put(&mut core, name)
 }
 
+/// Whether there are keys or codes to look after; not noted.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub fn is_used(txn: &mut Txn) -> Result<bool, Error> {
+    let mut core = txn.core();
+    Ok(core.directory_records(KEYS)? > 0 || core.directory_records(CODES)? > 0)
+}
+
 /// Deletes a bounded number of codes whose time is over; true where there may be more. The caller
 /// commits.
 ///
@@ -73,7 +82,7 @@ pub fn rotate_due(txn: &mut Txn, rng: &dyn Rng, name: &str) -> Result<(), Error>
 /// Where the store cannot be read.
 pub fn sweep_codes(txn: &mut Txn) -> Result<bool, Error> {
     let over = minute(txn.now());
-    let mut core = txn.scope(CORE);
+    let mut core = txn.core();
     for name in core.peek_names(CODES)? {
         let is_over = name.trim_end_matches('/').parse().is_ok_and(|minute: u64| minute < over);
         if is_over {
@@ -86,7 +95,7 @@ pub fn sweep_codes(txn: &mut Txn) -> Result<bool, Error> {
 }
 
 /// Where the root namespace keeps what belongs to no mount.
-const CORE: &str = "root/core/";
+const ROOT_CORE: &str = "root/core/";
 
 /// Of one transaction.
 const STEP_CODES_MAX: usize = 1000;

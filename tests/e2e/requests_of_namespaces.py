@@ -1,0 +1,146 @@
+"""Namespaces: more of what ours and OpenBao's server are both sent."""
+
+
+def row(title, method, path, body=None, **more):
+    return title, method, path, body, more
+
+
+def within(namespace):
+    return {"X-Vault-Namespace": namespace}
+
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+A, B = within("ns-a"), within("/ns-a//b/")
+POLICY = """
+path "kv/*" { capabilities = ["create", "read", "update", "list"] }
+path "b/kv/*" { capabilities = ["read"] }
+path "sys/*" { capabilities = ["read", "list", "update", "sudo"] }
+path "auth/token/*" { capabilities = ["read", "list", "update", "sudo"] }
+"""
+TOKEN_OF_A = {"WORD_OF_A": "auth.client_token", "WORD_HANDLE_A": "auth.accessor"}
+
+REQUESTS = [
+    row("namespaces: list of none", "LIST", "sys/namespaces"),
+    row("namespaces: read of none", "GET", "sys/namespaces/ns-a"),
+    row("namespaces: create", "POST", "sys/namespaces/ns-a", {"custom_metadata": {"x": "y"}}),
+    row("namespaces: read", "GET", "sys/namespaces/ns-a"),
+    row("namespaces: create again", "PUT", "sys/namespaces/ns-a", {}),
+    row("namespaces: patch", "PATCH", "sys/namespaces/ns-a",
+        {"custom_metadata": {"x": None, "z": "1"}}, headers=MERGE),
+    row("namespaces: patch of none", "PATCH", "sys/namespaces/none",
+        {"custom_metadata": {"z": "1"}}, headers=MERGE),
+    row("namespaces: create below", "POST", "ns-a/sys/namespaces/b"),
+    row("namespaces: create by a path", "POST", "sys/namespaces/ns-a/c"),
+    row("namespaces: create a reserved one", "POST", "sys/namespaces/sys"),
+    row("namespaces: create the root", "POST", "sys/namespaces/root"),
+    row("namespaces: create with a space", "POST", "sys/namespaces/a%20b"),
+    row("namespaces: create with a wildcard", "POST", "sys/namespaces/x*"),
+    row("namespaces: create where a mount is", "POST", "sys/namespaces/secret"),
+    row("namespaces: create without a name", "POST", "sys/namespaces"),
+    row("namespaces: metadata of numbers", "PUT", "sys/namespaces/d",
+        {"custom_metadata": {"a": 1}}),
+    row("namespaces: list", "LIST", "sys/namespaces"),
+    row("namespaces: list below", "LIST", "sys/namespaces", headers=A),
+    row("namespaces: list below that", "LIST", "sys/namespaces", headers=B),
+    row("namespaces: for people", "GET", "sys/internal/ui/namespaces", headers=A),
+    row("namespaces: mount over one", "POST", "sys/mounts/ns-a/x", {"type": "kv"}),
+    row("namespaces: auth methods of one", "GET", "sys/auth", headers=B),
+    row("namespaces: policies of one", "LIST", "sys/policies/acl", headers=B),
+    row("namespaces: mount in one", "POST", "sys/mounts/kv", {"type": "kv"}, headers=A),
+    row("namespaces: mount in another", "POST", "ns-a/b/sys/mounts/kv", {"type": "kv"}),
+    row("namespaces: write in one", "POST", "kv/x", {"v": "a"}, headers=A),
+    row("namespaces: write in another", "POST", "kv/x", {"v": "ab"}, headers=B),
+    row("namespaces: read by a header", "GET", "kv/x", headers=A),
+    row("namespaces: read by a path", "GET", "ns-a/b/kv/x"),
+    row("namespaces: read by both", "GET", "b/kv/x", headers=A),
+    row("namespaces: read of an unknown one", "GET", "kv/x", headers=within("ns-a/zz")),
+    row("namespaces: read of one by another case", "GET", "kv/x", headers=within("NS-A")),
+    row("namespaces: read of one by dots", "GET", "kv/x", headers=within("ns-a/../ns-a")),
+    row("namespaces: read of no mount in one", "GET", "none/x", headers=A),
+    row("namespaces: policy in one", "PUT", "sys/policies/acl/p", {"policy": POLICY}, headers=A),
+    row("namespaces: policy of one elsewhere", "GET", "sys/policies/acl/p"),
+    row("namespaces: token", "POST", "auth/token/create", {"policies": ["p"], "ttl": "1h"},
+        headers=A, keep=TOKEN_OF_A),
+    row("namespaces: token of nothing", "POST", "auth/token/create", {"ttl": "1h"}, headers=A),
+    row("namespaces: root token", "POST", "auth/token/create", {"policies": ["root"]}, headers=A),
+    row("namespaces: token of one's own choice", "POST", "auth/token/create", {"id": "mine"},
+        headers=A),
+    row("namespaces: token looks at itself", "GET", "auth/token/lookup-self", headers=A,
+        token="WORD_OF_A"),
+    row("namespaces: token looks at itself from below", "GET", "auth/token/lookup-self", headers=B,
+        token="WORD_OF_A"),
+    row("namespaces: token reads", "GET", "kv/x", headers=A, token="WORD_OF_A"),
+    row("namespaces: token reads by a path", "GET", "ns-a/kv/x", token="WORD_OF_A"),
+    row("namespaces: token reads below", "GET", "kv/x", headers=B, token="WORD_OF_A"),
+    row("namespaces: token writes below", "POST", "kv/x", {"v": 1}, headers=B, token="WORD_OF_A"),
+    row("namespaces: token reads above", "GET", "secret/data/x", token="WORD_OF_A"),
+    row("namespaces: token reads mounts above", "GET", "sys/mounts", token="WORD_OF_A"),
+    row("namespaces: token, capabilities", "POST", "sys/capabilities-self",
+        {"paths": ["kv/x", "b/kv/x", "sys/mounts"]}, headers=A, token="WORD_OF_A"),
+    row("namespaces: token, capabilities below", "POST", "sys/capabilities-self",
+        {"paths": ["kv/x", "b/kv/x"]}, headers=B, token="WORD_OF_A"),
+    row("namespaces: token, capabilities from above", "POST", "sys/capabilities",
+        {"token": "WORD_OF_A", "paths": ["kv/x", "ns-a/kv/x"]}),
+    row("namespaces: token looked up from above", "POST", "auth/token/lookup",
+        {"token": "WORD_OF_A"}),
+    row("namespaces: token is renewed from below", "POST", "auth/token/renew-self", headers=B,
+        token="WORD_OF_A"),
+    row("namespaces: token looks into its cubbyhole below", "GET", "cubbyhole/x", headers=B,
+        token="WORD_OF_A"),
+    row("namespaces: token, another made below without sudo", "POST", "auth/token/create",
+        headers=B, token="WORD_OF_A"),
+    row("namespaces: token by its accessor elsewhere", "POST", "auth/token/lookup-accessor",
+        {"accessor": "WORD_HANDLE_A"}),
+    row("namespaces: token by its accessor", "POST", "auth/token/lookup-accessor",
+        {"accessor": "WORD_HANDLE_A"}, headers=A),
+    row("namespaces: quota of one", "POST", "sys/quotas/rate-limit/ns-q",
+        {"path": "ns-a", "rate": 10000}),
+    row("namespaces: quota of one, read", "GET", "sys/quotas/rate-limit/ns-q"),
+    row("namespaces: quota of a mount in one", "POST", "sys/quotas/rate-limit/ns-m",
+        {"path": "ns-a/kv", "rate": 10000}),
+    row("namespaces: quota of a mount in one, read", "GET", "sys/quotas/rate-limit/ns-m"),
+    row("namespaces: quota of no mount in one", "POST", "sys/quotas/rate-limit/ns-n",
+        {"path": "ns-a/none", "rate": 10000}),
+    row("namespaces: quota, deleted", "DELETE", "sys/quotas/rate-limit/ns-q"),
+    row("namespaces: quota of a mount, deleted", "DELETE", "sys/quotas/rate-limit/ns-m"),
+    row("namespaces: entity", "POST", "identity/entity", {"name": "e", "policies": ["p"]},
+        headers=A),
+    row("namespaces: entity elsewhere", "GET", "identity/entity/name/e"),
+    row("namespaces: cubbyhole", "POST", "cubbyhole/x", {"v": "1"}, headers=A),
+    row("namespaces: cubbyhole elsewhere", "GET", "cubbyhole/x", headers=B),
+    row("namespaces: cubbyhole read", "GET", "cubbyhole/x", headers=A),
+    row("namespaces: locked users", "GET", "sys/locked-users", headers=A),
+    row("namespaces: stuck leases", "GET", "sys/leases/count?type=irrevocable", headers=A),
+    row("namespaces: seal-status", "GET", "sys/seal-status", headers=B),
+] + [
+    row(f"namespaces: not there: {path}", "GET", path, headers=B)
+    for path in (
+        "sys/health", "sys/init", "sys/host-info", "sys/in-flight-req", "sys/loggers",
+        "sys/metrics", "sys/raw/x", "sys/audit", "sys/config/cors", "sys/config/ui/headers",
+        "sys/config/state/sanitized", "sys/key-status", "sys/rotate/config",
+        "sys/generate-root/attempt", "sys/rekey/init", "sys/storage/raft/configuration",
+        "sys/quotas/config", "sys/internal/counters/activity", "sys/replication/status",
+        "sys/monitor", "sys/seal", "sys/unseal", "sys/step-down",
+    )
+] + [
+    row("namespaces: health by a path", "GET", "ns-a/sys/health"),
+    row("namespaces: lock the root", "POST", "sys/namespaces/api-lock/lock"),
+    row("namespaces: lock none", "POST", "sys/namespaces/api-lock/lock/none"),
+    row("namespaces: lock", "POST", "sys/namespaces/api-lock/lock/ns-a",
+        keep={"WORD_UNLOCK": "data.unlock_key"}),
+    row("namespaces: lock again", "POST", "sys/namespaces/api-lock/lock/ns-a"),
+    row("namespaces: read in a locked one", "GET", "kv/x", headers=A),
+    row("namespaces: read below a locked one", "GET", "kv/x", headers=B, token="WORD_OF_A"),
+    row("namespaces: read of a locked one", "GET", "sys/namespaces/ns-a"),
+    row("namespaces: unlock with a wrong key", "POST", "sys/namespaces/api-lock/unlock/ns-a",
+        {"unlock_key": "bad"}),
+    row("namespaces: unlock", "POST", "sys/namespaces/api-lock/unlock",
+        {"unlock_key": "WORD_UNLOCK"}, headers=A, token="WORD_OF_A"),
+    row("namespaces: unlock again", "POST", "sys/namespaces/api-lock/unlock/ns-a"),
+    row("namespaces: lock below", "POST", "sys/namespaces/api-lock/lock/ns-a/b"),
+    row("namespaces: unlock below without a key", "POST", "sys/namespaces/api-lock/unlock/ns-a/b"),
+    row("namespaces: delete one with others below", "DELETE", "sys/namespaces/ns-a"),
+    row("namespaces: delete none", "DELETE", "sys/namespaces/none"),
+    row("namespaces: delete", "DELETE", "sys/namespaces/b", headers=A),
+    row("namespaces: read in one that was deleted", "GET", "kv/x", headers=B),
+]
