@@ -2,6 +2,8 @@
 
 pub mod approle;
 pub mod cidr;
+pub mod jose;
+pub mod jwt;
 pub mod lockout;
 pub mod passwords;
 pub mod token;
@@ -20,6 +22,7 @@ use crate::mount::MountEntry;
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     match entry.kind.as_str() {
         "approle" => Ok(Some(approle::engine()?.mount(()).into())),
+        "jwt" | "oidc" => Ok(Some(jwt::engine()?.mount(jwt::State::default()).into())),
         "token" => Ok(Some(token::engine()?.mount(()).into())),
         "userpass" => Ok(Some(userpass::engine()?.mount(()).into())),
         _ => Ok(None),
@@ -27,4 +30,4 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
 }
 
 /// The kinds that can be enabled, sorted.
-pub const KINDS: &[&str] = &["approle", "userpass"];
+pub const KINDS: &[&str] = &["approle", "jwt", "oidc", "userpass"];

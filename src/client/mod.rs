@@ -8,6 +8,7 @@ mod error;
 mod request;
 mod response;
 mod tls;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use error::{ApiError, Error, Outline, Unsent};
 pub use request::Request;
 pub use response::{AuthBlock, Envelope, Response, WrapBlock};
 pub use tls::{Tls, Verification};
+pub use web::{Got, Web};
 
 /// What every request of a client has in common.
 pub struct Config {

@@ -247,6 +247,7 @@ impl Pipeline {
             caller: None,
             request,
             intent: None,
+            answers: None,
         }
     }
 }

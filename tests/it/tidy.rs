@@ -83,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "auth",
         &[
+            "client",
             "clock",
             "costly",
             "crypto",

@@ -1,8 +1,10 @@
 //! Login methods, as clients see them.
 
 mod approle;
+mod jwt;
 mod lockout;
 mod renewal;
+mod site;
 mod userpass;
 
 use std::sync::Arc;
