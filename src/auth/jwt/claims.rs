@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::role::Role;
+use crate::auth::glob::glob;
 use crate::request::{Auth, Error};
 
 type Claims = Map<String, Value>;
@@ -167,25 +168,6 @@ fn each(value: &Value) -> Vec<&Value> {
         Value::Array(list) => list.iter().collect(),
         one => vec![one],
     }
-}
-
-/// `*` stands for any text, also none.
-pub(in crate::auth) fn glob(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut text) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        let Some(at) = text.find(part) else {
-            return false;
-        };
-        text = text.get(at + part.len()..).unwrap_or_default();
-    }
-    text.ends_with(last)
 }
 
 /// What a token's metadata calls the role, whatever claims are mapped.

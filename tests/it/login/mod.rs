@@ -2,6 +2,7 @@
 
 mod approle;
 mod jwt;
+mod kubernetes;
 mod lockout;
 mod renewal;
 mod site;

@@ -14,7 +14,6 @@ type Answer = Box<dyn Fn(&Asked) -> (u16, String) + Send + Sync>;
 
 /// A request, as it came.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "for failures' messages")]
 pub(super) struct Asked {
     pub(super) path: String,
     pub(super) authorization: String,
