@@ -28,6 +28,7 @@ mod list;
 mod login;
 mod monitor;
 mod mount;
+mod oidc;
 mod operator;
 mod patch;
 mod path_help;

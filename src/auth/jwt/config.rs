@@ -62,10 +62,10 @@ struct Write {
     oidc_client_id: String,
     /// By which it proves that to the provider.
     oidc_client_secret: Option<Secret<String>>,
-    /// `query` or `form_post`: how the provider answers.
+    /// `query`: how the provider answers.
     #[serde(default)]
     oidc_response_mode: String,
-    /// `code` or `id_token`: what the provider answers; code where none is given.
+    /// `code`: what the provider answers.
     #[serde(default)]
     oidc_response_types: Vec<String>,
     /// Where keys are published as a JWK set.
@@ -218,9 +218,10 @@ impl Config {
             )));
         }
         let sends_token = self.oidc_response_types.iter().any(|kind| kind == "id_token");
-        if sends_token && self.oidc_response_mode != "form_post" {
+        if sends_token || self.oidc_response_mode == "form_post" {
             return Err(Error::bad_request(
-                "query response_mode may not be used with an id_token response_type",
+                "the code flow alone is supported: oidc_response_types may be code, and \
+                 oidc_response_mode may be query",
             ));
         }
         for (name, pem) in [("oidc_discovery_ca_pem", &self.oidc_discovery_ca_pem)]

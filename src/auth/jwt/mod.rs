@@ -4,6 +4,7 @@
 mod claims;
 mod config;
 mod login;
+mod oidc;
 mod role;
 mod sources;
 
@@ -18,7 +19,7 @@ type Engine = framework::Engine<State>;
 /// # Errors
 /// Where two routes match the same paths.
 pub fn engine() -> Result<Engine, Overlap> {
-    let routes = [config::routes(), role::routes(), login::routes()];
+    let routes = [config::routes(), role::routes(), login::routes(), oidc::routes()];
     let about = "Login by signed tokens of other systems, and by OpenID Connect.";
     let engine = Engine::new("jwt", about, routes.into_iter().flatten())?;
     Ok(engine.renew_login(login::renew))

@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::config::{Config, Kind};
+use super::oidc::{basic, posted};
 use crate::auth::jose::{JoseError, KeySet, Token, Verified};
 use crate::client::Web;
 use crate::clock::Timestamp;
 use crate::crypto::sha256;
 use crate::request::{Answer, Error};
+use crate::secret::Secret;
 use crate::text::hex;
 
 /// What a mount keeps in memory.
@@ -161,6 +163,16 @@ fn known(call: &Call<'_>, source: &Source, anew: bool) -> Result<Found, Error> {
     Ok(kept.found())
 }
 
+/// # Errors
+/// [`Error::BadRequest`] where the provider cannot be reached.
+pub(super) fn provider(call: &Call<'_>, config: &Config) -> Result<Arc<Provider>, Error> {
+    let source = Source::discovery(&config.oidc_discovery_url, &config.oidc_discovery_ca_pem);
+    let found = known(call, &source, false)?;
+    found.provider.ok_or_else(|| {
+        Error::BadRequest(format!("error reaching the OIDC provider: {}", found.failure))
+    })
+}
+
 /// What a token claims, verified by the keys that the configuration names.
 ///
 /// # Errors
@@ -246,6 +258,49 @@ pub(super) async fn published(source: Source) -> Answer {
 pub(super) async fn discovered(source: Source) -> Answer {
     discover(&source.web()?, &source.url).await.map(|provider| json!(provider.issuer))
 }
+
+/// What the provider gives for a code (OpenID Connect Core 1.0, section 3.1.3), with what it tells
+/// of the person besides. A code is good once: who asks twice is refused by the provider.
+pub(super) fn exchange(
+    config: &Config,
+    provider: &Provider,
+    body: String,
+) -> impl Future<Output = Answer> + use<> {
+    let (config, provider) = (config.clone(), provider.clone());
+    async move {
+        let web = Web::new(&config.oidc_discovery_ca_pem).map_err(|error| error.to_string())?;
+        let methods = &provider.token_endpoint_auth_methods_supported;
+        let has = |method: &str| methods.iter().any(|known| known == method);
+        let (id, secret) = (&config.oidc_client_id, &config.oidc_client_secret);
+        // Basic is what a provider has that does not say (OpenID Connect Discovery 1.0, section 3).
+        let (authorization, body) = if has("client_secret_post") && !has("client_secret_basic") {
+            (None, format!("{body}&{}", posted(id, secret)))
+        } else {
+            (Some(basic(id, secret)), body)
+        };
+        let url = &provider.token_endpoint;
+        let got = web.post(url, authorization.as_ref(), FORM, body.into()).await;
+        let got = got.map_err(|error| error.to_string())?;
+        let answer: Value = serde_json::from_slice(&got.body).unwrap_or_default();
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+        if got.status != 200 {
+            return Err(format!("{} {} {}", got.status, text("error"), text("error_description")));
+        }
+        let access = Secret::new(format!("Bearer {}", text("access_token")));
+        let userinfo = match provider.userinfo_endpoint.as_str() {
+            "" => Value::Null,
+            url => {
+                // Not every provider answers: what the ID token says is enough then.
+                let got = web.get_as(url, &access).await.and_then(|got| got.ok(url));
+                let told = got.ok().and_then(|body| serde_json::from_slice(&body).ok());
+                told.unwrap_or_default()
+            }
+        };
+        Ok(json!({ "id_token": text("id_token"), "userinfo": userinfo }))
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// For which keys are used without a question.
 const FRESH: Duration = Duration::from_secs(600);

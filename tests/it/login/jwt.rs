@@ -304,7 +304,7 @@ fn bad_configurations_and_roles_are_refused_and_leave_nothing() {
                 "oidc_discovery_url": closed, "oidc_client_id": "x", "oidc_client_secret": "y",
                 "oidc_response_types": "id_token",
             }),
-            "query response_mode may not be used with an id_token response_type",
+            "the code flow alone is supported",
         ),
         (
             json!({"jwt_validation_pubkeys": pem, "provider_config": {"provider": "azure"}}),

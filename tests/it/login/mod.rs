@@ -4,6 +4,7 @@ mod approle;
 mod jwt;
 mod kubernetes;
 mod lockout;
+mod oidc;
 mod renewal;
 mod site;
 mod userpass;
