@@ -7,6 +7,7 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 import requests_of_sys
 import requests_of_identity
 import requests_of_logins
+import requests_of_tokens
 
 LONG_POLICY = """
 # Everything a policy can say.
@@ -616,4 +617,5 @@ REQUESTS = (
     + requests_of_sys.rows(row)
     + requests_of_identity.REQUESTS
     + requests_of_logins.REQUESTS
+    + requests_of_tokens.REQUESTS
 )

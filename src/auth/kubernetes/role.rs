@@ -95,9 +95,9 @@ impl Role {
         if let Some(namespaces) = input.bound_service_account_namespaces {
             self.bound_service_account_namespaces = namespaces;
         }
-        if let Some(selector) = input.bound_service_account_namespace_selector {
-            self.bound_service_account_namespace_selector = selector;
-        }
+        // As in OpenBao, alone among the fields: not given is none.
+        let selector = input.bound_service_account_namespace_selector;
+        self.bound_service_account_namespace_selector = selector.unwrap_or_default();
         if let Some(audience) = input.audience {
             self.audience = audience;
         }
