@@ -47,6 +47,8 @@ struct Found {
     at: Timestamp,
     /// When it was tried last, and what then was wrong.
     tried: Option<Timestamp>,
+    /// When it was asked for a key that is not known.
+    tried_anew: Option<Timestamp>,
     failure: String,
     /// How often it was tried.
     tries: u64,
@@ -110,7 +112,12 @@ impl Kept {
     }
 
     /// Asks, unless another has asked since.
-    async fn refresh(self: Arc<Self>, source: Source, tries: u64, now: Timestamp) -> Answer {
+    async fn refresh(
+        self: Arc<Self>,
+        source: Source,
+        (tries, anew): (u64, bool),
+        now: Timestamp,
+    ) -> Answer {
         let _turn = self.turn.lock().await;
         if self.lock().tries != tries {
             return Ok(Value::Null);
@@ -119,6 +126,9 @@ impl Kept {
         let mut found = self.lock();
         found.tries += 1;
         found.tried = Some(now);
+        if anew {
+            found.tried_anew = Some(now);
+        }
         match fetched {
             Ok((provider, keys)) => {
                 found.at = now;
@@ -140,9 +150,11 @@ impl Found {
         self.keys.clone().filter(|_| now.since(self.at) < KEPT_WITHOUT_ANSWER)
     }
 
-    /// Whether it may be asked for once more.
-    fn may_try(&self, now: Timestamp) -> bool {
-        self.tried.is_none_or(|tried| now.since(tried) >= TRY_PAUSE)
+    /// Whether it may be asked for once more. That it was asked for keys a moment ago does not
+    /// count where a key is not known: a new provider makes its first when it signs.
+    fn may_try(&self, anew: bool, now: Timestamp) -> bool {
+        let tried = if anew && self.failure.is_empty() { self.tried_anew } else { self.tried };
+        tried.is_none_or(|tried| now.since(tried) >= TRY_PAUSE)
     }
 }
 
@@ -152,11 +164,11 @@ fn known(call: &Call<'_>, source: &Source, anew: bool) -> Result<Found, Error> {
     let kept = call.state.of(source);
     let found = kept.found();
     let is_fresh = found.keys.is_some() && call.now.since(found.at) < FRESH;
-    if (is_fresh && !anew) || !found.may_try(call.now) {
+    if (is_fresh && !anew) || !found.may_try(anew, call.now) {
         return Ok(found);
     }
     let (now, tries) = (call.now, found.tries);
-    let question = || Arc::clone(&kept).refresh(source.clone(), tries, now);
+    let question = || Arc::clone(&kept).refresh(source.clone(), (tries, anew), now);
     // A request asks twice at most: for keys, and for those it does not know.
     let name = format!("keys {} {anew}", source.id());
     call.ask(&name, question)?.map_err(Error::BadRequest)?;

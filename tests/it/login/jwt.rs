@@ -384,14 +384,16 @@ fn published_keys_are_kept_and_asked_for_again_when_they_have_changed() {
     log_in(&server, "r", &old).unwrap();
     assert_eq!(site.asked().len(), 1, "kept");
     site.answer("/keys", &json!({"keys": [second.jwk()]}));
+    log_in(&server, "r", &new).unwrap();
+    assert_eq!(site.asked().len(), 1, "a key that is not known is asked for at once");
     for _ in 0..3 {
-        assert!(log_in(&server, "r", &new).is_err(), "asked a moment ago");
+        assert!(log_in(&server, "r", &old).is_err(), "it is not published any more");
     }
     assert_eq!(site.asked().len(), 0, "nobody makes it ask over and over");
     server.set_time(11);
+    assert!(log_in(&server, "r", &old).is_err());
     log_in(&server, "r", &new).unwrap();
-    assert!(log_in(&server, "r", &old).is_err(), "it is not published any more");
-    assert_eq!(site.asked().len(), 1);
+    assert_eq!(site.asked().len(), 1, "after a while once more");
     server.set_time(700);
     site.answer_by("/keys", |_| (500, String::new()));
     log_in(&server, "r", &new).unwrap();
