@@ -1,14 +1,16 @@
-"""Logins by what other systems have signed: JWT and Kubernetes, by PyJWT, hvac and both command
-lines."""
+"""Logins by what other systems have signed: JWT, OpenID Connect and Kubernetes, by PyJWT, hvac and
+both command lines."""
 
 import datetime
 import http.server
 import json
 import threading
 import time
+import urllib.parse
+import urllib.request
 
 import harness
-from harness import Client, DevCase
+from harness import Client, DevCase, Process, clean_env, free_port
 
 try:
     import hvac
@@ -18,6 +20,8 @@ try:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 except ImportError:
     hvac = jwt = None
+
+POLICY = 'path "identity/oidc/provider/+/authorize" { capabilities = ["read", "update"] }'
 
 
 def pem_of(key):
@@ -61,6 +65,48 @@ class TokensOfOthers(DevCase):
                 broken = f"{head}.{body}.{signature[:-4]}AAAA"
                 with self.assertRaises(hvac.exceptions.InvalidRequest):
                     self.client.auth.jwt.jwt_login("r", broken)
+
+    def test_command_lines_log_people_in_by_our_own_openid_provider(self):
+        write = lambda path, **body: self.assertIn(self.server.write(path, body).status, (200, 204), path)
+        write("sys/auth/userpass", type="userpass")
+        write("sys/policies/acl/person", policy=POLICY)
+        write("auth/userpass/users/ann", password="pw", token_policies="person")
+        login = self.server.write("auth/userpass/login/ann", {"password": "pw"}, token="")
+        person = login.json()["auth"]
+        write("sys/auth/oidc", type="oidc")
+        port = free_port()
+        redirect = f"http://localhost:{port}/oidc/callback"
+        write("identity/oidc/client/us", redirect_uris=redirect, assignments="allow_all")
+        write("identity/oidc/provider/us", allowed_client_ids="*")
+        known = self.server.read("identity/oidc/client/us").data()
+        write(
+            "auth/oidc/config",
+            oidc_discovery_url=f"{self.server.address}/v1/identity/oidc/provider/us",
+            oidc_client_id=known["client_id"], oidc_client_secret=known["client_secret"],
+            default_role="r",
+        )
+        write("auth/oidc/role/r", user_claim="sub", allowed_redirect_uris=redirect)
+        for name, program in (("ours", harness.STRONGROOM), ("bao", harness.bao_program())):
+            with self.subTest(name):
+                arguments = [
+                    program, "login", "-method=oidc", "-no-store", "-format=json",
+                    "skip_browser=true", f"port={port}", "listenaddress=127.0.0.1",
+                ]
+                address = {"VAULT_ADDR": self.server.address, "BAO_ADDR": self.server.address}
+                process = Process(arguments, self.folder, f"login-{name}", clean_env(self.folder, **address))
+                self.addCleanup(process.kill)
+                url = process.wait_for_output(r"(http\S+/authorize\?\S+)")[1]
+                query = urllib.parse.urlparse(url).query
+                path = f"identity/oidc/provider/us/authorize?{query}"
+                code = self.server.read(path, token=person["client_token"]).json()
+                back = urllib.parse.urlencode({"code": code["code"], "state": code["state"]})
+                callback = f"http://127.0.0.1:{port}/oidc/callback?{back}"
+                with urllib.request.urlopen(callback, timeout=20) as page:
+                    self.assertEqual(page.status, 200)
+                auth = process.wait_for_output(r'"role": "r"')
+                self.assertTrue(auth, process.output())
+                again = self.server.read(f"auth/oidc/oidc/callback?{back}", token="")
+                self.assertEqual(again.status, 400, again)
 
     def test_hvac_logs_a_service_account_in_and_kubernetes_is_asked(self):
         asked = []
