@@ -2,6 +2,10 @@
 
 pub mod approle;
 pub mod cidr;
+pub mod glob;
+pub mod jose;
+pub mod jwt;
+pub mod kubernetes;
 pub mod lockout;
 pub mod passwords;
 pub mod token;
@@ -20,6 +24,11 @@ use crate::mount::MountEntry;
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     match entry.kind.as_str() {
         "approle" => Ok(Some(approle::engine()?.mount(()).into())),
+        "jwt" | "oidc" => Ok(Some(jwt::engine()?.mount(jwt::State::default()).into())),
+        "kubernetes" => {
+            let state = kubernetes::State::default();
+            Ok(Some(kubernetes::engine()?.mount(state).into()))
+        }
         "token" => Ok(Some(token::engine()?.mount(()).into())),
         "userpass" => Ok(Some(userpass::engine()?.mount(()).into())),
         _ => Ok(None),
@@ -27,4 +36,4 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
 }
 
 /// The kinds that can be enabled, sorted.
-pub const KINDS: &[&str] = &["approle", "userpass"];
+pub const KINDS: &[&str] = &["approle", "jwt", "kubernetes", "oidc", "userpass"];

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::data;
 use super::failure::{Failure, REMOTE};
 use super::format::Format;
 use super::session::{Session, trimmed_path};
 use super::token_helper::TokenHelper;
+use super::{data, oidc};
 use crate::client::{AuthBlock, Envelope, GET, Request};
 use crate::config::env;
 use crate::secret::Secret;
@@ -169,6 +169,9 @@ async fn with_method(
 ) -> Result<Envelope, Failure> {
     let mount = trimmed_path(args.path.as_deref().unwrap_or(method)).to_owned();
     let mut data = data::read_text(session.io, &args.auth)?;
+    if method == "oidc" {
+        return oidc::log_in(session, &mount, &data).await;
+    }
     let path = if HAS_USERNAME.contains(&method) {
         let username = take_username(session, &mut data)?;
         if data.get("password").is_none() {

@@ -33,6 +33,7 @@ mod man;
 mod monitor;
 mod mount;
 mod namespace;
+mod oidc;
 mod operator;
 mod patch;
 mod path_help;

@@ -9,6 +9,7 @@ mod plain;
 mod request;
 mod response;
 mod tls;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use plain::Plain;
 pub use request::Request;
 pub use response::{AuthBlock, Envelope, Response, WrapBlock};
 pub use tls::{Tls, Verification};
+pub use web::{Got, Web};
 
 /// What every request of a client has in common.
 pub struct Config {

@@ -13,6 +13,7 @@ mod memory;
 mod password;
 mod pgp;
 mod signing;
+mod verification;
 
 pub use aead::{AeadError, NONCE_BYTES, TAG_BYTES, aead_open, aead_seal};
 pub use digest::Algorithm;
@@ -21,3 +22,4 @@ pub use memory::{LockedKey, memory_is_locked, protect_process_memory};
 pub use password::{NOBODY, hash_password, is_outdated, is_password_hash, verify_password};
 pub use pgp::{PgpError, PgpKey};
 pub use signing::{PublicNumbers, SigningAlgorithm, SigningError, SigningKey};
+pub use verification::SignatureAlgorithm;

@@ -7,7 +7,7 @@ use super::template::{Overlap, Template};
 use super::ttl::TtlLimits;
 use crate::log::BoxFuture;
 use crate::mount::MountEntry;
-use crate::request::{Caller, Error, Operation, Params, Reply, Request};
+use crate::request::{Answers, Caller, Error, Operation, Params, Reply, Request};
 use crate::rng::Rng;
 use crate::txn::Txn;
 
@@ -90,6 +90,8 @@ pub struct Context<'c> {
     pub request: &'c Request,
     /// What the handler has said it is going to do outside.
     pub intent: Option<&'c Params>,
+    /// What something outside has answered to earlier tries of the request.
+    pub answers: Option<&'c Answers>,
 }
 
 /// An engine opened at a path, its state type forgotten.
@@ -238,6 +240,7 @@ impl<'c> Context<'c> {
             caller: self.caller,
             request: self.request,
             intent: self.intent,
+            answers: self.answers,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::ttl::TtlLimits;
 use crate::clock::Timestamp;
 use crate::log::BoxFuture;
 use crate::mount::MountEntry;
-use crate::request::{Caller, Error, Params, Request};
+use crate::request::{Answer, Answers, Caller, Error, Params, Question, Request};
 use crate::rng::Rng;
 use crate::txn::Scope;
 
@@ -29,6 +29,7 @@ pub struct Call<'a, S = ()> {
     pub caller: Option<&'a Caller>,
     pub request: &'a Request,
     pub(super) intent: Option<&'a Params>,
+    pub(super) answers: Option<&'a Answers>,
 }
 
 impl<S> Call<'_, S> {
@@ -41,6 +42,22 @@ impl<S> Call<'_, S> {
         let intent = self.intent.ok_or_else(|| Error::internal("the route intends nothing"))?;
         serde_json::from_value(Value::Object(intent.clone()))
             .map_err(|error| Error::damaged(&error))
+    }
+
+    /// What something outside answers. It is asked while no transaction is held, once a request
+    /// and `name`: the handler returns the error, and runs again from its beginning with the
+    /// answer. So the question must change nothing that matters where the request then fails.
+    ///
+    /// # Errors
+    /// [`Error::Outside`] where it was not asked yet.
+    pub fn ask<F>(&self, name: &str, question: impl FnOnce() -> F) -> Result<Answer, Error>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        match self.answers.and_then(|answers| answers.find(name)) {
+            Some(answer) => Ok(answer),
+            None => Err(Error::Outside(Question::new(name, question()))),
+        }
     }
 }
 

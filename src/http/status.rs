@@ -20,7 +20,7 @@ pub fn status_of(error: &Error) -> (u16, Vec<String>) {
         Error::StateNotPresent => (412, vec![text]),
         Error::TooLarge(_) => (413, vec![text]),
         Error::TooMany(_) | Error::TooManyWith { .. } => (429, vec![text]),
-        Error::Internal(_) => (500, vec![text]),
+        Error::Internal(_) | Error::Outside(_) => (500, vec![text]),
         Error::Uninitialized => (501, vec![text]),
         Error::Conflict
         | Error::LeadershipLost

@@ -70,9 +70,13 @@ impl Pipeline {
         if acts_outside {
             outcome = outcome.map_err(Error::once_begun);
         }
-        if matches!(outcome, Err(Error::Conflict)) {
-            return Ok(Attempt::Conflict(None));
-        }
+        let outcome = match outcome {
+            Err(Error::Conflict) => return Ok(Attempt::Conflict(None)),
+            Err(Error::Outside(question)) if !acts_outside => {
+                return Ok(Attempt::Outside(question));
+            }
+            outcome => outcome,
+        };
         known.afterwards = txn.take_afterwards();
         if acts_outside && txn.wrote_nothing() {
             self.lockouts.settle(known, &outcome);
@@ -104,7 +108,12 @@ impl Pipeline {
         };
         // Here, not at the commit: what the token has spent stays.
         let mut outcome = outcome.and_then(|reply| self.check_values(txn).map(|()| reply));
-        if matches!(outcome, Err(Error::Conflict)) {
+        // Whoever acts outside has no second try to get an answer in.
+        let may_ask =
+            !target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
+        if matches!(outcome, Err(Error::Conflict))
+            || (may_ask && matches!(outcome, Err(Error::Outside(_))))
+        {
             return Ok(outcome);
         }
         if outcome.is_ok() && self.is_settled(txn, known)? {

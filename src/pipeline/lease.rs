@@ -257,6 +257,7 @@ impl Pipeline {
             caller: None,
             request,
             intent: None,
+            answers: None,
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::mount::MountEntry;
 use crate::namespace::{self, Namespace, ROOT_PLACE, Resolved};
 use crate::policy_store::AclCache;
 use crate::record::{Applied, Contested, RequestId, View};
-use crate::request::{Caller, Error, Operation, Reply, Request};
+use crate::request::{Answers, Caller, Error, Operation, Question, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
 use crate::txn::{Afterwards, Txn};
@@ -88,6 +88,8 @@ enum Attempt {
     Conflict(Option<Contested>),
     /// Nothing took effect: too much is remembered of other requests.
     NoRoom,
+    /// Nothing took effect: the handler wants to know something first.
+    Outside(Question),
 }
 
 /// What is asked of a request that may run.
@@ -130,6 +132,8 @@ struct Known {
     afterwards: Vec<Afterwards>,
     /// Of a login: what it has counted.
     logs_in: lockout::Progress,
+    /// What was answered outside.
+    answers: Answers,
     /// Under a lease-count quota.
     place: lease_quota::OwnPlace,
 }
@@ -257,6 +261,12 @@ impl Pipeline {
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }
                 }
+                Ok(Attempt::Outside(question)) => {
+                    drop(place.take());
+                    if let Err(error) = ask(question, &mut known, deadline).await {
+                        break Err(error);
+                    }
+                }
                 Ok(Attempt::NoRoom) if Instant::now() < deadline => {
                     tokio::time::sleep(once::ROOM_PAUSE).await;
                 }
@@ -361,6 +371,7 @@ impl Pipeline {
         };
         let prefix = target.prefix_for(known.caller.as_ref());
         let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
+        context.answers = Some(&known.answers);
         context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
@@ -427,6 +438,7 @@ impl Pipeline {
             caller,
             request,
             intent: None,
+            answers: None,
         }
     }
 
@@ -543,6 +555,16 @@ enum Commit {
 
 /// Kept of what no client has asked for.
 const NOTHING: (Step, Option<&Result<Reply, Error>>) = (Step::Result, None);
+
+/// Nothing is held meanwhile: no transaction, no view, no place in a queue.
+async fn ask(question: Question, known: &mut Known, deadline: Instant) -> Result<(), Error> {
+    known.view = None;
+    match tokio::time::timeout_at(deadline, known.answers.ask(question)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::internal("a request asks too much outside")),
+        Err(_) => Err(Error::Unavailable("something outside did not answer in time".into())),
+    }
+}
 
 /// A token's last use ends it.
 fn revoke_spent(txn: &mut Txn, spent: Spent, known: &Known) -> Result<(), Error> {

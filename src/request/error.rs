@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
-use super::Reply;
+use super::{Question, Reply};
 
 /// Variants say who must act, never which line failed. Status and public text of each are decided
 /// in `http/status.rs` alone.
@@ -28,6 +28,9 @@ pub enum Error {
     /// As [`Self::Denied`], with a reason that may be told. 403.
     #[error("{0}")]
     Forbidden(String),
+    /// The pipeline: ask this outside, without a transaction, and run the handler again.
+    #[error("what the handler wants to know outside was not asked")]
+    Outside(Question),
     /// The operator: the source goes to the log, never to the caller. 500.
     #[error("internal error")]
     Internal(#[source] Box<dyn StdError + Send + Sync>),
@@ -135,7 +138,7 @@ impl Error {
             Self::Conflict => "what the request read has changed",
             Self::Denied | Self::Forbidden(_) => "permission denied",
             Self::DiskFull => "not enough free disk space to write",
-            Self::Failed(_) | Self::Internal(_) => "internal error",
+            Self::Failed(_) | Self::Internal(_) | Self::Outside(_) => "internal error",
             Self::InvalidCredentials(_) | Self::UnknownUser(_) => "invalid credentials",
             Self::LeadershipLost | Self::Unresolved => "leadership changed during the request",
             Self::Missing(_) | Self::NotFound | Self::NotFoundWith(_) => "not found",

@@ -3,12 +3,14 @@
 mod envelope;
 mod error;
 mod lease;
+mod outside;
 mod reply;
 pub mod wire;
 
 pub use envelope::envelope;
 pub use error::Error;
 pub use lease::{Lease, Then};
+pub use outside::{Answer, Answers, Question};
 pub use reply::{Auth, Body, RawBody, Reply, TokenType, WrapInfo};
 
 use std::collections::BTreeMap;

@@ -179,6 +179,7 @@ pub fn encode_error(error: &Error) -> proto::Error {
         Error::Forbidden(text) => (Kind::Forbidden, text.clone()),
         // For the other node's log: its client sees none of it.
         Error::Internal(source) => (Kind::Internal, source.to_string()),
+        Error::Outside(_) => (Kind::Internal, error.to_string()),
         Error::Failed(text) => (Kind::Failed, text.clone()),
         Error::LeadershipLost => (Kind::LeadershipLost, String::new()),
         // The service says so in another way; what is left says nothing of this request.

@@ -8,6 +8,7 @@ import requests_of_sys
 import requests_of_identity
 import requests_of_logins
 import requests_of_namespaces
+import requests_of_tokens
 
 LONG_POLICY = """
 # Everything a policy can say.
@@ -618,4 +619,5 @@ REQUESTS = (
     + requests_of_identity.REQUESTS
     + requests_of_logins.REQUESTS
     + requests_of_namespaces.REQUESTS
+    + requests_of_tokens.REQUESTS
 )

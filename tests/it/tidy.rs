@@ -84,6 +84,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "auth",
         &[
+            "client",
             "clock",
             "costly",
             "crypto",

@@ -58,6 +58,11 @@ fn usage(kind: &str, path: &str, program: &str) -> Option<String> {
             format!("{program} login {flags} role=NAME jwt=@FILE"),
             "Logs in with a signed token that another system gave.",
         ),
+        "oidc" => (
+            format!("{program} login {flags} role=NAME"),
+            "Logs in with an OpenID Connect provider, in a browser. skip_browser=true prints the\n\
+             address alone; port=N is where the browser comes back to (8250).",
+        ),
         "cert" => (
             format!("{program} login {flags} -client-cert=FILE -client-key=FILE name=ROLE"),
             "Logs in with a TLS certificate. Without name, the server looks for the role.",

@@ -1,8 +1,12 @@
 //! Login methods, as clients see them.
 
 mod approle;
+mod jwt;
+mod kubernetes;
 mod lockout;
+mod oidc;
 mod renewal;
+mod site;
 mod userpass;
 
 use std::sync::Arc;
