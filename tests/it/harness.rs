@@ -94,7 +94,7 @@ impl Server {
             ttl: TtlLimits::default(),
             value_bytes_max: VALUE_BYTES_MAX,
         }));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let root = runtime.block_on(async {
             let mut txn = barrier.begin(log.begin().await.unwrap(), START).unwrap();
             let root = sys::write_first_records(&mut txn, rng.as_ref(), None).unwrap();
