@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plugin::{Builtin, Database, Details, Plugins};
 use super::username::{About, Template};
 use super::{Password, names};
+use crate::clock::Timestamp;
 use crate::framework::Call;
 use crate::record::Revision;
 use crate::request::Error;
@@ -82,6 +83,19 @@ impl Connection {
             return Ok(None);
         }
         call.storage.get_shared(&key(name))
+    }
+
+    /// Whether there has been none for so long that nobody waits for it any more: a mount must
+    /// not stay for ever because of what was begun with a connection that was deleted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn is_lost(
+        call: &mut Call<'_, State>,
+        name: &str,
+        since: Timestamp,
+    ) -> Result<bool, Error> {
+        Ok(call.now.since(since) > LOST_AFTER && Self::find(call, name)?.is_none())
     }
 
     /// The connection with its database, opened where it is not yet.
@@ -174,3 +188,5 @@ pub(super) fn key(name: &str) -> String {
 }
 
 pub(super) const DIRECTORY: &str = "config";
+
+const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(86_400);

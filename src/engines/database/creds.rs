@@ -114,6 +114,10 @@ pub(super) async fn settle(
     if undone.lock().unwrap_or_else(PoisonError::into_inner).remove(&user.username) {
         return Ok(());
     }
+    if Connection::is_lost(call, &user.db_name, begun.since)? {
+        tracing::warn!("a user may be left in a database whose connection was deleted");
+        return Ok(());
+    }
     let removed = remove(call, &user, &user.rollback_statements).await?;
     // The database may still be at what was sent to it: nobody there now is not the end of it.
     if removed == Removed::Before && call.now.since(begun.since) < MAY_BE_UNDER_WAY {

@@ -79,6 +79,31 @@ fn a_user_that_comes_into_being_late_is_found() {
 }
 
 #[test]
+fn what_was_begun_with_a_connection_that_is_gone_does_not_keep_its_mount() {
+    let (server, fake) = server();
+    fake.add("app1", "old");
+    let role = json!({ "db_name": "db", "username": "app1", "rotation_period": "1h" });
+    server.write("database/static-roles/s", &role).unwrap();
+    fake.set(Mode::Loses);
+    server.read("database/creds/app").unwrap_err();
+    server.write("database/rotate-role/s", &json!({})).unwrap_err();
+    server.delete("database/config/db").unwrap();
+    fake.set(Mode::Works);
+    work(&server);
+    assert_eq!(intents(&server), 2);
+    // Beyond the longest pause between two tries.
+    for hour in [20, 25, 30] {
+        server.set_time(hour * 3600);
+        work(&server);
+    }
+    server.delete("sys/mounts/database").unwrap();
+    work(&server);
+    server.set_time(60 * 3600);
+    work(&server);
+    assert_eq!(leftovers(&server), Vec::<String>::new());
+}
+
+#[test]
 fn revocation_waits_for_a_database_that_is_down_and_catches_up() {
     let (server, fake) = server();
     server.write("database/roles/app", &json!({ "default_ttl": "1m" })).unwrap();
