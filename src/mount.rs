@@ -78,7 +78,10 @@ impl MountEntry {
 
     /// Whether it files jobs and expiries, which are the namespace's.
     pub fn reaches_namespace(&self) -> bool {
-        self.administers() || (self.table == Table::Auth && self.kind == "approle")
+        match self.table {
+            Table::Auth => self.kind == "approle",
+            Table::Secret => matches!(self.kind.as_str(), "database" | "system"),
+        }
     }
 
     /// Where its records are stored, below the namespace.

@@ -1,6 +1,7 @@
 //! Secrets engines, one line each.
 
 pub mod cubbyhole;
+pub mod database;
 pub mod identity;
 pub mod kv;
 pub mod pki;
@@ -18,6 +19,10 @@ use crate::mount::MountEntry;
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     let engine = match entry.kind.as_str() {
         "cubbyhole" => cubbyhole::engine()?,
+        "database" => {
+            let state = database::State::default();
+            return Ok(Some(database::engine()?.mount(state).into()));
+        }
         "identity" => {
             let state = identity::State::default();
             return Ok(Some(identity::engine()?.mount(state).into()));
@@ -32,4 +37,4 @@ pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
 }
 
 /// The kinds that can be mounted, sorted. Cubbyhole and identity are built in.
-pub const KINDS: &[&str] = &["kv", "pki", "transit"];
+pub const KINDS: &[&str] = &["database", "kv", "pki", "transit"];

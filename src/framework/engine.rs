@@ -68,12 +68,21 @@ pub struct Found {
     pub access: Access,
     pub needs: Needs,
     pub acts_outside: bool,
+    acts_on: Option<Operation>,
     pub login: bool,
     pub tells_create: bool,
     /// Acts outside, and says beforehand what it is going to do.
     pub intends: bool,
     /// Acts outside, and is asked beforehand: whether it may, or what it is going to do.
     pub prepares: bool,
+}
+
+impl Found {
+    /// Whether this operation is done outside, and once.
+    pub fn acts(&self, operation: Operation) -> bool {
+        let operation = if operation == Operation::Create { Operation::Update } else { operation };
+        self.acts_outside && self.acts_on.is_none_or(|only| only == operation)
+    }
 }
 
 /// What a handler is given, but for its input.
@@ -145,6 +154,7 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             access: route.access,
             needs: route.needs,
             acts_outside: route.acts_outside,
+            acts_on: route.acts_on,
             login: route.login,
             tells_create: route.exists.is_some(),
             intends: matches!(route.prepare, Some(Prepare::Intent(..))),

@@ -45,6 +45,8 @@ pub struct Route<S = ()> {
     pub(super) access: Access,
     pub(super) needs: Needs,
     pub(super) acts_outside: bool,
+    /// The one operation that does, where others do not.
+    pub(super) acts_on: Option<Operation>,
     pub(super) login: bool,
     pub(super) lock_name: Option<fn(&Params) -> Option<String>>,
     pub(super) handlers: Vec<(Operation, Box<dyn ErasedHandler<S, Reply>>)>,
@@ -60,6 +62,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             access: Access::Policy,
             needs: Needs::Active,
             acts_outside: false,
+            acts_on: None,
             login: false,
             lock_name: None,
             handlers: Vec::new(),
@@ -157,6 +160,14 @@ impl<S: Send + Sync + 'static> Route<S> {
     ) -> Self {
         self.acts_outside = true;
         self.prepare = Some(Prepare::Check(Box::new(Typed::<_, I>::new(check))));
+        self
+    }
+
+    /// Of a route that acts outside: the others of its operations do not, and say nothing
+    /// beforehand.
+    #[must_use]
+    pub fn acts_only_on(mut self, operation: Operation) -> Self {
+        self.acts_on = Some(operation);
         self
     }
 

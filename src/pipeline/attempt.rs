@@ -52,7 +52,9 @@ impl Pipeline {
             known.audited = true;
         }
         let acts_outside = asked == Asked::Reply
-            && target.and_then(|target| target.found).is_some_and(|found| found.acts_outside);
+            && target
+                .and_then(|target| target.found)
+                .is_some_and(|found| found.acts(known.operation));
         if refusal.is_some() || acts_outside {
             revoke_spent(&mut txn, spent, known)?;
             if refusal.is_none() {

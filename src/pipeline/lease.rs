@@ -250,7 +250,7 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: None,
+            namespace: entry.reaches_namespace().then_some(ROOT_NAMESPACE),
             rng: self.rng.as_ref(),
             mount: entry,
             ttl: self.ttl.of(&entry.config),

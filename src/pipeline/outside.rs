@@ -78,7 +78,9 @@ impl Pipeline {
         known: &Known,
         target: &Target,
     ) -> Result<Option<Intention>, Error> {
-        let Some(found) = target.found.filter(|found| found.prepares) else {
+        let Some(found) =
+            target.found.filter(|found| found.prepares && found.acts(known.operation))
+        else {
             return Ok(None);
         };
         if found.intends && known.spends_last {

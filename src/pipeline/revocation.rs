@@ -9,7 +9,7 @@ use super::locks::Locks;
 use super::{Commit, Known, NOTHING, Pipeline};
 use crate::auth::token::TokenStore;
 use crate::framework::Leased;
-use crate::lease::{Counts, LeaseStore, MountPlaces, State};
+use crate::lease::{ATTEMPTS_MAX, Counts, LeaseStore, MountPlaces, State};
 use crate::request::{Error, Reply, Request, Then};
 use crate::text::of_name;
 use crate::txn::{Page, Txn};
@@ -48,7 +48,7 @@ impl Pipeline {
             let mut txn = self.begin().await?;
             txn.enter(place);
             let lease = LeaseStore::new(&mut txn.core()).get_in(State::Ending, mount, id)?;
-            let Some(lease) = lease else {
+            let Some(mut lease) = lease else {
                 return self.not_ending(&mut txn, mount, id);
             };
             let leased = Leased {
@@ -75,6 +75,10 @@ impl Pipeline {
                 Err(error) if error.is_of_node() => return Err(error),
                 Err(error) => {
                     txn.roll_back();
+                    if matches!(error, Error::Unavailable(_)) {
+                        // Nobody can say more than that it was not reached: never given up.
+                        lease.attempts = lease.attempts.min(ATTEMPTS_MAX - 2);
+                    }
                     let mut core = txn.core();
                     let mut leases = LeaseStore::new(&mut core);
                     if lease.force {

@@ -3,6 +3,7 @@
 use crate::auth::approle;
 use crate::auth::token::{EXPIRY_KIND, TokenStore};
 use crate::clock::Timestamp;
+use crate::engines::database;
 use crate::expiry::{Due, Expiry, Outcome};
 use crate::lease::{self, LeaseStore};
 use crate::request::Error;
@@ -30,12 +31,15 @@ pub fn due(txn: &mut Txn) -> Result<Vec<Due>, Error> {
 /// Where the store cannot be read, or one of them cannot be ended.
 pub fn end(txn: &mut Txn, due: &[Due]) -> Result<(), Error> {
     let now = txn.now();
-    due.iter().try_for_each(|due| match due.id.strip_prefix(approle::EXPIRY_KIND) {
-        Some(id) => {
-            let outcome = approle::expire(&mut txn.namespace(), id, now)?;
-            Expiry::new(&mut txn.core()).settle(due, outcome).map(drop)
-        }
-        None => end_one(&mut txn.core(), due, now),
+    due.iter().try_for_each(|due| {
+        let outcome = if let Some(id) = due.id.strip_prefix(approle::EXPIRY_KIND) {
+            approle::expire(&mut txn.namespace(), id, now)?
+        } else if let Some(id) = due.id.strip_prefix(database::EXPIRY_KIND) {
+            database::fall_due(&mut txn.namespace(), id, now)?
+        } else {
+            return end_one(&mut txn.core(), due, now);
+        };
+        Expiry::new(&mut txn.core()).settle(due, outcome).map(drop)
     })
 }
 

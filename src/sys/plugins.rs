@@ -31,7 +31,11 @@ pub(super) fn routes() -> Vec<Route<Node>> {
 
 /// By type, as Vault names types, sorted.
 fn kinds() -> [(&'static str, &'static [&'static str]); 3] {
-    [("auth", auth::KINDS), ("database", &[]), ("secret", engines::KINDS)]
+    [
+        ("auth", auth::KINDS),
+        ("database", engines::database::plugin::KINDS),
+        ("secret", engines::KINDS),
+    ]
 }
 
 async fn catalog(_: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {

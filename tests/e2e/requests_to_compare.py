@@ -5,6 +5,7 @@ Each is a title, a method, a path below `/v1/` and, where there is one, a body a
 """
 
 import requests_of_sys
+import requests_of_database
 import requests_of_identity
 import requests_of_logins
 import requests_of_namespaces
@@ -615,6 +616,7 @@ REQUESTS = (
     + KEYS
     + LEASES
     + PKI
+    + requests_of_database.rows(row)
     + requests_of_sys.rows(row)
     + requests_of_identity.REQUESTS
     + requests_of_logins.REQUESTS

@@ -12,6 +12,7 @@ mod bad_input;
 mod cli;
 mod cluster;
 mod config;
+mod database;
 mod deploy;
 mod harness;
 mod help;
