@@ -125,10 +125,11 @@ impl Barrier {
             system_reads: batch.system_reads.into_iter().collect(),
             system_writes: batch.system_writes.into_iter().collect(),
             response: repeat.response,
+            restore: None,
         };
         let encoded = sealed.encode();
         let mac = Bytes::copy_from_slice(&keyring.mac(&encoded));
-        Ok(SealedBatch::entry(encoded, mac))
+        Ok(SealedBatch::entry(sealed.version(), encoded, mac))
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Arc<Keyring>>> {

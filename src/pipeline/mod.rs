@@ -401,6 +401,7 @@ impl Pipeline {
             Applied::Fenced => Err(Error::NotActive),
             Applied::Repeated | Applied::Forgotten => Ok(Commit::Before),
             Applied::NoRoom => Ok(Commit::NoRoom),
+            Applied::Damaged => Err(Error::internal("a request is no restore")),
         }
     }
 

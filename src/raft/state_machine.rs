@@ -12,7 +12,7 @@ use super::sizes::Sizes;
 use super::snapshot::SnapshotData;
 use super::state::{ApplyObserver, StateStore};
 use super::types::{Entry, LogId, Outcome, Position, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::record::{SealedBatch, ViewError};
+use crate::record::{Applied, RestoreStep, SealedBatch, ViewError};
 
 pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
@@ -68,6 +68,9 @@ impl StateMachine {
                 self.sizes.add(id.index, payload.0.len());
                 let (batch, encoded, mac) =
                     SealedBatch::decode_entry(payload.0).map_err(io::Error::other)?;
+                if replaces(&batch) {
+                    return tokio::task::block_in_place(|| self.replace(id, &batch)).map(Some);
+                }
                 let applied = self.state.apply(&id, &batch).map_err(view_error)?;
                 self.observer.on_applied(id.index, &batch, &encoded, &mac, applied);
                 Some(applied)
@@ -81,6 +84,17 @@ impl StateMachine {
         };
         self.position.last_applied = Some(id);
         Ok(outcome)
+    }
+
+    /// The whole state, at once, and durably.
+    fn replace(&mut self, id: LogId, batch: &SealedBatch) -> io::Result<Applied> {
+        let applied = self.state.apply(&id, batch).map_err(view_error)?;
+        self.position.last_applied = Some(id);
+        if applied == Applied::Committed {
+            self.durable.send_replace(self.position.clone());
+            self.observer.on_installed(id.index);
+        }
+        Ok(applied)
     }
 
     /// Waits for memory where there is little, without keeping raft's other tasks from running.
@@ -168,6 +182,11 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         self.durable.send_replace(self.position.clone());
         Ok(snapshot_of(&self.state, self.position.clone()))
     }
+}
+
+fn replaces(batch: &SealedBatch) -> bool {
+    let step = batch.restore.as_ref().map(|restore| &restore.step);
+    matches!(step, Some(RestoreStep::Replace { .. }))
 }
 
 fn snapshot_of(state: &Arc<dyn StateStore>, position: Position) -> Snapshot {
