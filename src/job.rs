@@ -22,8 +22,8 @@ pub enum JobKind {
     DeleteTree { directory: String },
     /// What is left of a token that is marked as revoked: its children, or their bond to it.
     RevokeToken { name: String },
-    /// A look at every secret id of an AppRole mount for those that have expired. `after` is the
-    /// last directory that was looked at.
+    /// A look at every secret id of an AppRole mount for those that have expired. `after` is where
+    /// the last step has come to.
     TidySecretIds { mount: Box<MountEntry>, after: String },
     /// A look at every index of tokens for what points to none. `after` is the last accessor
     /// that was looked at.

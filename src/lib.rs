@@ -48,6 +48,7 @@ pub mod txn;
 // Base.
 pub mod audit_log;
 pub mod clock;
+pub mod costly;
 pub mod crypto;
 pub mod duration;
 pub mod hcl;

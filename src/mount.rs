@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{as_name, of_name};
+
 /// The two tables of mounts, each its own URL space.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,13 +104,12 @@ impl Table {
 
     /// Where a mount's record is stored: its path as one name.
     pub fn key(self, path: &str) -> String {
-        let name = path.trim_end_matches('/').replace('%', "%25").replace('/', "%2F");
-        format!("{}{name}", self.directory())
+        format!("{}{}", self.directory(), as_name(path.trim_end_matches('/')))
     }
 
     /// The path that [`Self::key`] made a name of, with its trailing slash.
     pub fn path_of(name: &str) -> String {
-        format!("{}/", name.replace("%2F", "/").replace("%25", "%"))
+        format!("{}/", of_name(name))
     }
 }
 

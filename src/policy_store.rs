@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::clock::Timestamp;
 use crate::policy::{Acl, Identity, Policy, ROOT, TemplateLimits, is_hidden};
 use crate::request::Error;
+use crate::text::{as_name, of_name};
 use crate::txn::Scope;
 
 /// As stored. The text is what was written; rules are read off it again.
@@ -50,7 +51,7 @@ impl<'s, 't> PolicyStore<'s, 't> {
     /// Where the store cannot be read.
     pub fn names(&mut self) -> Result<Vec<String>, Error> {
         let names = self.scope.list(DIRECTORY)?;
-        let names = names.into_iter().map(|name| name.replace("%2F", "/").replace("%25", "%"));
+        let names = names.into_iter().map(|name| of_name(&name));
         Ok(names.filter(|name| !is_hidden(name)).collect())
     }
 
@@ -212,7 +213,7 @@ fn set_key(found: &[(&str, Arc<Parsed>)], identity: Option<&Arc<Identity>>) -> S
 
 /// A policy's name may hold slashes; a record's may not.
 fn key(name: &str) -> String {
-    format!("{DIRECTORY}/{}", name.replace('%', "%25").replace('/', "%2F"))
+    format!("{DIRECTORY}/{}", as_name(name))
 }
 
 const DIRECTORY: &str = "policy/acl";

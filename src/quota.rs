@@ -1,4 +1,8 @@
-//! Rate-limit quotas as they are stored, one record each, and which of them is a request's.
+//! Quotas as they are stored, one record each, and which of them is a request's.
+
+mod leases;
+
+pub use leases::LeaseLimit;
 
 use std::collections::BTreeMap;
 
@@ -137,6 +141,7 @@ impl<'s, 't> QuotaStore<'s, 't> {
             }
         }
         quotas.globs.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self.compile_lease_limits(&mut quotas)?;
         Ok(quotas)
     }
 
@@ -155,6 +160,8 @@ pub struct Quotas {
     globs: Vec<(String, RateLimit)>,
     mounts: BTreeMap<String, RateLimit>,
     all: Option<RateLimit>,
+    /// By the path of the mount; empty: of all that have none.
+    leases: BTreeMap<String, LeaseLimit>,
 }
 
 impl Quotas {
@@ -178,6 +185,7 @@ impl Quotas {
             && self.globs.is_empty()
             && self.mounts.is_empty()
             && self.all.is_none()
+            && self.leases.is_empty()
     }
 
     /// The one that counts: of the login's role, else of the path, the longest beginning of it,

@@ -1,4 +1,4 @@
-//! Bytes as text that is safe elsewhere: in hexadecimal, and in URLs.
+//! Bytes and text as text that is safe elsewhere: in hexadecimal, in URLs, in names of records.
 
 /// Two digits for each byte, in lower case. Of the full size at once, so that no copies of a
 /// secret are left behind.
@@ -10,6 +10,16 @@ pub fn hex(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// A path, or whatever may hold slashes, as one name in a directory.
+pub fn as_name(path: &str) -> String {
+    path.replace('%', "%25").replace('/', "%2F")
+}
+
+/// What [`as_name`] made a name of.
+pub fn of_name(name: &str) -> String {
+    name.replace("%2F", "/").replace("%25", "%")
 }
 
 /// Appends `text`, with everything escaped but letters, digits and the bytes in `kept` (RFC 3986,

@@ -41,6 +41,9 @@ struct Arguments {
     /// How many times nodes are killed.
     #[arg(long, default_value_t = 50)]
     kills: u64,
+    /// Where the time was over after fewer faults than this, too little was tried: the run fails.
+    #[arg(long, default_value_t = 1)]
+    kills_min: usize,
     /// These faults, in turn; a mixture of all where none is named.
     #[arg(long, value_delimiter = ',', value_enum)]
     faults: Vec<Fault>,
@@ -92,6 +95,10 @@ async fn main() -> ExitCode {
     let count = problems.len();
     println!("chaos: {count} problems; again with --seed {seed} --kills {}", arguments.kills);
     ExitCode::FAILURE
+}
+
+fn too_few(faults: usize, min: usize) -> Option<String> {
+    (faults < min).then(|| format!("{faults} faults, not {min}, in the time that there was"))
 }
 
 fn failed(error: &str) -> ExitCode {
@@ -148,9 +155,12 @@ async fn run(
     workload.stop(writers).await?;
     let (writes, mut problems) = workload.seen(|seen| (seen.writes.clone(), seen.findings.clone()));
     summary(&workload, &writes, effects.as_deref().unwrap_or_default());
-    if let Err(error) = effects {
-        problems.push(error);
-        return Ok(problems);
+    match effects {
+        Ok(effects) => problems.extend(too_few(effects.len(), arguments.kills_min)),
+        Err(error) => {
+            problems.push(error);
+            return Ok(problems);
+        }
     }
     problems.extend(versions::check(cluster, &canary, &writes).await?);
     // Once more from another node's own data.
@@ -196,3 +206,6 @@ fn summary(workload: &Workload, writes: &[Write], effects: &[Effect]) {
 }
 
 const PROBLEMS_SHOWN: usize = 50;
+
+#[cfg(test)]
+mod tests;

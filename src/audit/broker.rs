@@ -1,16 +1,18 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::future::select_ok;
 
 use super::device::{Device, Surroundings, Unwritable};
 use super::entry::Headers;
 use super::options::Options;
+use super::shared::share_file;
 use super::store::{AuditStore, StoredDevice};
 use super::{AuditDevice, Record, Side};
 use crate::audit_log::Head;
 use crate::clock::{Clock, SystemClock};
+use crate::record::Leadership;
 use crate::request::{Error, Operation, Request};
 use crate::rng::{Rng, SystemRng};
 use crate::txn::Scope;
@@ -25,8 +27,8 @@ pub struct Broker {
     table: RwLock<Arc<Table>>,
     /// Held while the table is made anew.
     making: Mutex<()>,
-    /// Whether the store has what the configuration declares, as of this node's leadership.
-    is_declared: AtomicBool,
+    /// The leadership in which the store was given what the configuration declares.
+    declared_in: Mutex<Option<Leadership>>,
     request_failures: AtomicU64,
     response_failures: AtomicU64,
 }
@@ -81,7 +83,7 @@ impl Broker {
             fixed: RwLock::default(),
             table: RwLock::default(),
             making: Mutex::default(),
-            is_declared: AtomicBool::new(false),
+            declared_in: Mutex::default(),
             request_failures: AtomicU64::new(0),
             response_failures: AtomicU64::new(0),
         }
@@ -92,18 +94,23 @@ impl Broker {
         self.fixed.write().unwrap_or_else(PoisonError::into_inner).push(device);
     }
 
-    /// Whether [`Self::declare`] is still to be called, since this node leads.
-    pub fn is_to_declare(&self) -> bool {
-        !self.is_declared.load(Ordering::Acquire)
+    /// Whether [`Self::declare`] was called, and committed, in this leadership.
+    pub fn is_declared_in(&self, leadership: Leadership) -> bool {
+        *self.declared_in() == Some(leadership)
     }
 
     /// Once what [`Self::declare`] wrote is committed.
-    pub fn note_declared(&self) {
-        self.is_declared.store(true, Ordering::Release);
+    pub fn note_declared(&self, leadership: Leadership) {
+        *self.declared_in() = Some(leadership);
+    }
+
+    fn declared_in(&self) -> MutexGuard<'_, Option<Leadership>> {
+        self.declared_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the stored devices those that the configuration of this node declares, beside those
-    /// that were enabled by request. `core`: the root namespace's.
+    /// that were enabled by request, unless a declared one takes their place or file. `core`: the
+    /// root namespace's.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -111,8 +118,12 @@ impl Broker {
         let mut store = AuditStore::new(core);
         let stored = store.devices()?;
         let declared = &self.rules.declared;
-        for old in stored.iter().filter(|old| old.declared) {
-            if !declared.iter().any(|device| device.path == old.path) {
+        for old in &stored {
+            if declared.iter().any(|device| device.path == old.path) {
+                continue;
+            }
+            // Two cannot write to one file: the configuration's does.
+            if old.declared || declared.iter().any(|device| share_file(device, old)) {
                 store.delete(&old.path)?;
             }
         }
@@ -136,12 +147,24 @@ impl Broker {
         Ok(())
     }
 
+    /// As [`Self::open_stored`], for a request: it must not run before the devices that the
+    /// configuration declares can be told of it.
+    ///
+    /// # Errors
+    /// [`Error::NotActive`] until [`Self::declare`] has taken effect in this leadership.
+    pub fn follow(&self, core: &mut Scope<'_>) -> Result<Devices, Error> {
+        if !self.rules.declared.is_empty() && !self.is_declared_in(core.leadership()) {
+            return Err(Error::NotActive);
+        }
+        self.open_stored(core)
+    }
+
     /// Opens what was enabled and closes what was disabled since the last call. `core`: the root
     /// namespace's; what it notes makes a request run again that a change has overtaken.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn follow(&self, core: &mut Scope<'_>) -> Result<Devices, Error> {
+    pub fn open_stored(&self, core: &mut Scope<'_>) -> Result<Devices, Error> {
         let mut store = AuditStore::new(core);
         let settings = store.settings()?;
         let is_new = |table: &Table| table.generation.is_none_or(|at| at < settings.generation);
@@ -229,6 +252,7 @@ impl Broker {
             caller: None,
             mount: None,
             policies: None,
+            is_repeated: false,
             side: Side::Request(None),
         };
         match device.submit(&record).await {
@@ -270,7 +294,7 @@ impl Broker {
             Err(error) => {
                 self.count_failure(record);
                 tracing::error!(
-                    path = record.request.path,
+                    request_id = record.request.id,
                     side = record.side.name(),
                     error = &error as &dyn std::error::Error,
                     "no audit device took the record"
@@ -321,7 +345,7 @@ impl Broker {
     pub fn close(&self) {
         let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        self.is_declared.store(false, Ordering::Release);
+        *self.declared_in() = None;
         drop(making);
     }
 

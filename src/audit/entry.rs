@@ -169,6 +169,9 @@ impl Writing<'_> {
         if !headers.is_empty() {
             add("headers", Value::Object(headers));
         }
+        if record.is_repeated {
+            add("repeated", true.into());
+        }
         let serial = asked.client_certificates.first().and_then(|der| serial_number(der));
         if let Some(serial) = serial {
             add("client_certificate_serial_number", serial.into());
@@ -356,20 +359,12 @@ fn serial_number(der: &[u8]) -> Option<String> {
 /// they sent. `None` where nothing is there, which is no error to Vault.
 fn told(error: &Error, record: &Record<'_>) -> Option<String> {
     let is_stranger = record.caller.is_none() && matches!(record.side, Side::Request(_));
-    let text = match error {
-        Error::NotFound | Error::NotFoundWith(_) | Error::Missing(_) => return None,
+    match error {
+        Error::NotFound | Error::NotFoundWith(_) | Error::Missing(_) => None,
         // As in Vault: without a token there is no policy that denies.
-        Error::Denied if is_stranger => return Some("permission denied".into()),
-        Error::Denied | Error::Forbidden(_) => "permission denied",
-        Error::BadRequest(_) | Error::TooLarge(_) => "invalid request",
-        Error::NoRoute(_) | Error::UnsupportedPath => "unsupported path",
-        Error::UnsupportedOperation => "unsupported operation",
-        Error::TooMany(_) => "request path quota exceeded",
-        Error::Internal(_) | Error::Failed(_) => "internal error",
-        Error::Unavailable(_) => "unavailable",
-        other => &other.to_string(),
-    };
-    Some(format!("1 error occurred:\n\t* {text}\n\n"))
+        Error::Denied if is_stranger => Some(error.case().into()),
+        _ => Some(format!("1 error occurred:\n\t* {}\n\n", error.case())),
+    }
 }
 
 /// What is hashed: the text that the caller is told.

@@ -8,12 +8,14 @@ mod filter;
 mod hash;
 mod jsonx;
 mod options;
+mod shared;
 mod sink;
 mod store;
 
 pub use broker::{Broker, Counts, Devices, Rules};
 pub use hash::Hasher;
 pub use options::KINDS;
+pub use shared::share_file;
 pub use store::{AuditStore, StoredDevice, name_of, normalise};
 
 use crate::log::BoxFuture;
@@ -30,6 +32,8 @@ pub struct Record<'a> {
     pub mount: Option<&'a MountEntry>,
     /// What the caller's policies say; `None` where they were not asked.
     pub policies: Option<&'a PolicyResults>,
+    /// It had taken effect before: the answer is the one of then, and nothing was done.
+    pub is_repeated: bool,
     pub side: Side<'a>,
 }
 

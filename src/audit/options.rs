@@ -161,20 +161,7 @@ fn file(given: &mut Given<'_>) -> Result<Target, Error> {
     }
     let mode = match given.text("mode") {
         None => Some(0o600),
-        Some(text) => match u32::from_str_radix(text, 8) {
-            Ok(0) => None,
-            Ok(mode) if mode & 0o111 != 0 => {
-                return Err(Error::BadRequest(format!(
-                    "mode {text:?} would make the log a program: leave the bits for execution out"
-                )));
-            }
-            Ok(mode) if mode <= 0o666 => Some(mode),
-            _ => {
-                return Err(Error::BadRequest(format!(
-                    "mode {text:?} is no file mode: octal digits such as 0640"
-                )));
-            }
-        },
+        Some(text) => mode(text)?,
     };
     let sync = match given.text("sync").unwrap_or("none") {
         "none" => false,
@@ -191,6 +178,25 @@ fn file(given: &mut Given<'_>) -> Result<Target, Error> {
         rotate_max_files: given.number("rotate_max_files")?,
         sync,
     }))
+}
+
+/// `None`: it is left as it is.
+fn mode(text: &str) -> Result<Option<u32>, Error> {
+    let refuse = |why: &str| Err(Error::BadRequest(format!("mode {text:?} {why}")));
+    // Rust would take a sign too.
+    let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    match u32::from_str_radix(text, 8) {
+        Ok(0) if is_octal => Ok(None),
+        Ok(mode) if is_octal && mode & 0o111 != 0 => {
+            refuse("would make the log a program: leave the bits for execution out")
+        }
+        // The chain goes on from what a log ends with, so that it is read too.
+        Ok(mode) if is_octal && mode <= 0o666 && mode & 0o600 != 0o600 => {
+            refuse("would keep this server from its own log: the owner must read and write it")
+        }
+        Ok(mode) if is_octal && mode <= 0o666 => Ok(Some(mode)),
+        _ => refuse("is no file mode: octal digits such as 0640"),
+    }
 }
 
 fn socket(given: &mut Given<'_>) -> Result<Target, Error> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::{Hasher, SALT_BYTES};
 use crate::request::Error;
 use crate::rng::Rng;
+use crate::text::as_name;
 use crate::txn::{Scope, check_path};
 
 /// One device.
@@ -168,7 +169,7 @@ pub fn normalise(path: &str) -> Result<String, Error> {
 
 /// A path as one name.
 pub fn name_of(path: &str) -> String {
-    path.trim_end_matches('/').replace('%', "%25").replace('/', "%2F")
+    as_name(path.trim_end_matches('/'))
 }
 
 fn key(path: &str) -> String {

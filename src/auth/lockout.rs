@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::duration::SignedDuration;
 use crate::mount::{MountEntry, Table};
 use crate::request::Error;
+use crate::text::{as_name, of_name};
 use crate::txn::Scope;
 
 /// What a mount or the configuration says; 0 and `None`: nothing. As Vault names it where a mount
@@ -71,8 +72,8 @@ pub fn tuned(mount: &MountEntry, given: &Map<String, Value>) -> Result<Map<Strin
         )));
     }
     let before = mount.config.user_lockout_config.clone().unwrap_or_default();
-    let mut terms: LockoutTerms =
-        serde_json::from_value(Value::Object(before)).map_err(Error::internal)?;
+    let terms = serde_json::from_value::<LockoutTerms>(Value::Object(before));
+    let mut terms = terms.map_err(|error| Error::damaged(&error))?;
     for (name, value) in given {
         let text = match value {
             Value::String(text) => text.clone(),
@@ -157,7 +158,7 @@ impl<'s, 't> Locks<'s, 't> {
     pub fn names(&mut self, accessor: &str, now: Timestamp) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
         for stored in self.scope.list(&directory(accessor))? {
-            let name = stored.trim_start_matches('=').replace("%2F", "/").replace("%25", "%");
+            let name = of_name(stored.trim_start_matches('='));
             if self.get(accessor, &name)?.is_some_and(|until| now < until) {
                 names.push(name);
             }
@@ -173,7 +174,7 @@ pub fn directory(accessor: &str) -> String {
 
 /// A name may be any text: here it is one segment, and never `..`.
 fn key(accessor: &str, name: &str) -> String {
-    format!("{}/={}", directory(accessor), name.replace('%', "%25").replace('/', "%2F"))
+    format!("{}/={}", directory(accessor), as_name(name))
 }
 
 fn is_lockable(mount: &MountEntry) -> bool {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cidr;
-use crate::framework::Seconds;
+use crate::framework::{LoginTerms, Seconds};
 use crate::mount::MountEntry;
 use crate::policy::{DEFAULT, sanitize_names};
 use crate::request::{Auth, Error, Request, TokenType};
@@ -44,16 +44,6 @@ pub enum RoleTokenType {
     DefaultBatch,
     DefaultService,
     Service,
-}
-
-/// Of a login's token that is to be renewed, in seconds; 0: nothing is said.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct RenewalTerms {
-    /// Where the caller asks for nothing.
-    pub ttl: u64,
-    /// Counted from the login.
-    pub max_ttl: u64,
-    pub period: u64,
 }
 
 /// What of it a request writes: a part of a method's own input, flattened.
@@ -237,8 +227,13 @@ impl TokenParameters {
     }
 
     /// What a renewal of a token may grant now, whatever held at its login.
-    pub fn renewal(&self) -> RenewalTerms {
-        RenewalTerms { ttl: self.token_ttl, max_ttl: self.token_max_ttl, period: self.token_period }
+    pub fn renewal(&self) -> LoginTerms {
+        LoginTerms {
+            ttl: self.token_ttl,
+            max_ttl: self.token_max_ttl,
+            period: self.token_period,
+            group_aliases: None,
+        }
     }
 
     /// Whether a login now would give a token the policies that it has.

@@ -59,6 +59,16 @@ impl Barrier {
         }
     }
 
+    /// As [`Self::replace`], where `known` is still in use; `false` where it is not.
+    pub fn exchange(&self, known: &Arc<Keyring>, keyring: Arc<Keyring>) -> bool {
+        let mut current = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        let is_known = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, known));
+        if is_known {
+            *current = Some(keyring);
+        }
+        is_known
+    }
+
     /// Drops the keys and every plaintext kept. Transactions under way keep theirs until they
     /// end; what they propose is still sealed, under keys that were good when they began.
     pub fn close(&self) {

@@ -27,6 +27,20 @@ pub fn lookup(env: Env<'_>, suffix: &str) -> Option<Set> {
     })
 }
 
+/// A variable that turns something on, as Go's `strconv.ParseBool` reads it; `None` where it is
+/// not set.
+///
+/// # Errors
+/// Where it is neither true nor false, with the whole name.
+pub fn switch(env: Env<'_>, suffix: &str) -> Result<Option<bool>, String> {
+    let Some(set) = lookup(env, suffix) else { return Ok(None) };
+    match set.value.as_str() {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
+        other => Err(format!("the variable {} is neither true nor false: {other:?}", set.name)),
+    }
+}
+
 pub const PREFIXES: [&str; 2] = ["BAO_", "VAULT_"];
 
 /// Who reads a variable.

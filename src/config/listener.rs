@@ -72,6 +72,12 @@ stanza! {
         /// Proxies whose `X-Strongroom-Request-Id` is believed: a request that one sends again takes
         /// effect once.
         pub x_strongroom_request_id_authorized_addrs: Networks = "",
+        /// Whether sys/rekey and sys/rekey-recovery-key are closed here; sys/rotate/root and
+        /// sys/rotate/recovery, which need a token, do the same.
+        pub disable_unauthed_rekey_endpoints: bool = "false",
+        /// Whether sys/generate-root is closed here; sys/generate-root-token, which needs a token,
+        /// does the same.
+        pub disable_unauthed_generate_root_endpoints: bool = "false",
         /// Who may read the metrics here.
         pub telemetry: ListenerTelemetry,
         /// Headers that responses get, by status.
@@ -105,8 +111,6 @@ stanza! {
         disable_replication_status_endpoints: "there is no replication between clusters",
         disable_request_limiter: "there is no adaptive limit",
         disable_printable_check: PRINTABLE,
-        disable_unauthed_rekey_endpoints: UNAUTHENTICATED,
-        disable_unauthed_generate_root_endpoints: UNAUTHENTICATED,
     }
 }
 
@@ -320,4 +324,3 @@ const NO_ACME: &str = "certificates come from files";
 const NO_CERT_HEADER: &str = "a client's certificate is taken from its own connection only";
 const NO_REDACTION: &str = "sys/health, sys/leader and sys/seal-status answer in full";
 const PRINTABLE: &str = "paths with characters that cannot be printed are always refused";
-const UNAUTHENTICATED: &str = "these endpoints ask for key shares, not for tokens";

@@ -101,3 +101,20 @@ fn each_variable_that_sets_a_key_names_a_key() {
         }
     }
 }
+
+#[test]
+fn a_switch_in_the_environment_is_read_as_in_go_and_nothing_else_passes() {
+    for (value, expected) in [
+        ("", Ok(None)),
+        ("0", Ok(Some(false))),
+        ("f", Ok(Some(false))),
+        ("FALSE", Ok(Some(false))),
+        ("1", Ok(Some(true))),
+        ("true", Ok(Some(true))),
+        ("no", Err("the variable VAULT_SKIP_VERIFY is neither true nor false: \"no\"")),
+    ] {
+        let env = |name: &str| (name == "VAULT_SKIP_VERIFY").then(|| value.to_owned());
+        let read = env::switch(&env, env::SKIP_VERIFY);
+        assert_eq!(read, expected.map_err(str::to_owned), "{value:?}");
+    }
+}

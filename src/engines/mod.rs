@@ -18,7 +18,10 @@ use crate::mount::MountEntry;
 pub fn open(entry: &MountEntry) -> Result<Option<Arc<dyn Mount>>, Overlap> {
     let engine = match entry.kind.as_str() {
         "cubbyhole" => cubbyhole::engine()?,
-        "identity" => identity::engine()?,
+        "identity" => {
+            let state = identity::State::default();
+            return Ok(Some(identity::engine()?.mount(state).into()));
+        }
         "kv" if kv::is_versioned(entry) => kv::v2::engine()?,
         "kv" => kv::v1::engine()?,
         "pki" => pki::engine()?,

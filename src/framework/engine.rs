@@ -2,7 +2,7 @@ use super::facts::RouteFacts;
 use super::handler::Call;
 use super::help;
 use super::lease::{Hooks, LeaseHooks};
-use super::route::{Access, Needs, Route};
+use super::route::{Access, Needs, Prepare, Route};
 use super::template::{Overlap, Template};
 use super::ttl::TtlLimits;
 use crate::log::BoxFuture;
@@ -22,7 +22,7 @@ pub struct Engine<S = ()> {
 
 impl<S: Send + Sync + 'static> Engine<S> {
     /// # Errors
-    /// Where two routes match the same paths.
+    /// Where two routes match the same paths, or one acts in two places.
     pub fn new(
         name: &'static str,
         about: &'static str,
@@ -35,8 +35,12 @@ impl<S: Send + Sync + 'static> Engine<S> {
             if let [(a, first), (b, second)] = pair
                 && a == b
             {
-                return Err(Overlap(first.template, second.template));
+                return Err(Overlap::Paths(first.template, second.template));
             }
+        }
+        let in_two_places = |route: &Route<S>| route.acts_outside && route.needs != Needs::Active;
+        if let Some((_, route)) = routes.iter().find(|(_, route)| in_two_places(route)) {
+            return Err(Overlap::Places(route.template));
         }
         Ok(Self { name, about, routes, hooks: Hooks::default() })
     }
@@ -68,6 +72,8 @@ pub struct Found {
     pub tells_create: bool,
     /// Acts outside, and says beforehand what it is going to do.
     pub intends: bool,
+    /// Acts outside, and is asked beforehand: whether it may, or what it is going to do.
+    pub prepares: bool,
 }
 
 /// What a handler is given, but for its input.
@@ -139,7 +145,8 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
             acts_outside: route.acts_outside,
             login: route.login,
             tells_create: route.exists.is_some(),
-            intends: route.intends.is_some(),
+            intends: matches!(route.prepare, Some(Prepare::Intent(..))),
+            prepares: route.prepare.is_some(),
         })
     }
 
@@ -151,6 +158,9 @@ impl<S: Send + Sync + 'static> Mount for Open<S> {
         let (route, captures) = self.find(path)?;
         let name = route.lock_name?;
         let (params, _) = merge(params.clone(), captures);
+        // As the handler gets them: nobody has two names by writing one as a number. What cannot
+        // be read logs nobody in.
+        let (params, _) = route.handler(Operation::Update)?.fields().coerce(params).ok()?;
         name(&params)
     }
 

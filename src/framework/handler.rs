@@ -39,7 +39,8 @@ impl<S> Call<'_, S> {
     /// Where the route intends nothing, or something of another shape.
     pub fn intent<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let intent = self.intent.ok_or_else(|| Error::internal("the route intends nothing"))?;
-        serde_json::from_value(Value::Object(intent.clone())).map_err(Error::internal)
+        serde_json::from_value(Value::Object(intent.clone()))
+            .map_err(|error| Error::damaged(&error))
     }
 }
 
@@ -78,6 +79,7 @@ pub(super) trait ErasedHandler<S, O>: Send + Sync {
         params: Params,
     ) -> BoxFuture<'c, Result<(O, Vec<String>), Error>>;
     fn input_schema(&self) -> &Schema;
+    fn fields(&self) -> &Fields;
     /// The input takes whatever comes: no parameter can be unknown or in the way.
     fn takes_anything(&self) -> bool;
 }
@@ -122,6 +124,10 @@ where
 
     fn input_schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     fn takes_anything(&self) -> bool {

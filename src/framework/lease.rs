@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::engine::{Context, Engine, Open, merge};
 use super::handler::{Call, Handler};
+use super::route::Prepare;
 use crate::clock::Timestamp;
 use crate::log::BoxFuture;
 use crate::request::{Error, Operation, Params};
@@ -51,13 +52,15 @@ pub struct Login<I> {
 }
 
 /// What an auth method grants at a renewal, in seconds; 0 wherever it says nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LoginTerms {
-    /// Where the caller asks for nothing.
+    /// Where the caller asks for nothing; 0: the mount's default, whatever was granted last.
     pub ttl: u64,
     /// Counted from the login.
     pub max_ttl: u64,
     pub period: u64,
+    /// The method's names of the groups that they are in now; `None` where it does not know.
+    pub group_aliases: Option<Vec<String>>,
 }
 
 /// What a handler is going to do outside, as it is kept until it is done.
@@ -182,8 +185,8 @@ pub trait LeaseHooks: Send + Sync {
     /// `None` where the engine has no such kind.
     fn secret_kind(&self, kind: &str) -> Option<SecretFacts>;
 
-    /// What the route at a path is going to do; `None` where it intends nothing, or there is no
-    /// handler for the operation.
+    /// What the route at a path is going to do; `None` where it only checks that it may, or there
+    /// is no handler for the operation.
     fn prepare<'c>(
         &'c self,
         context: Context<'c>,
@@ -247,12 +250,17 @@ impl<S: Send + Sync + 'static> LeaseHooks for Open<S> {
             let Some((route, captures)) = self.find(path) else {
                 return Ok(None);
             };
-            let (Some((act, handler)), Some(_)) = (&route.intends, route.handler(operation)) else {
+            let (Some(prepare), Some(_)) = (&route.prepare, route.handler(operation)) else {
                 return Ok(None);
             };
             let (params, _) = merge(params, captures);
             let mut call = context.call(&self.state);
-            handler.run(&mut call, params).await.map(|(intent, _)| Some((*act, intent)))
+            match prepare {
+                Prepare::Check(check) => check.run(&mut call, params).await.map(|_| None),
+                Prepare::Intent(act, handler) => {
+                    handler.run(&mut call, params).await.map(|(intent, _)| Some((*act, intent)))
+                }
+            }
         })
     }
 
@@ -375,5 +383,5 @@ impl<I: DeserializeOwned> Parse<Begun<I>> for Begun<Params> {
 }
 
 fn typed<T: DeserializeOwned>(stored: Params) -> Result<T, Error> {
-    serde_json::from_value(Value::Object(stored)).map_err(Error::internal)
+    serde_json::from_value(Value::Object(stored)).map_err(|error| Error::damaged(&error))
 }

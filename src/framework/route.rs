@@ -30,8 +30,13 @@ pub enum Needs {
     Verdict,
 }
 
-/// The name of an act, and what says beforehand what it will be.
-type Prepared<S> = (&'static str, Box<dyn ErasedHandler<S, Intent>>);
+/// What comes before a handler that acts outside, and before anything is written down.
+pub(super) enum Prepare<S> {
+    /// Refuses what the handler would.
+    Check(Box<dyn ErasedHandler<S, ()>>),
+    /// The name of an act, and what says beforehand what it will be.
+    Intent(&'static str, Box<dyn ErasedHandler<S, Intent>>),
+}
 
 /// One line of an engine's table.
 pub struct Route<S = ()> {
@@ -44,7 +49,7 @@ pub struct Route<S = ()> {
     pub(super) lock_name: Option<fn(&Params) -> Option<String>>,
     pub(super) handlers: Vec<(Operation, Box<dyn ErasedHandler<S, Reply>>)>,
     pub(super) exists: Option<Box<dyn ErasedHandler<S, bool>>>,
-    pub(super) intends: Option<Prepared<S>>,
+    pub(super) prepare: Option<Prepare<S>>,
 }
 
 impl<S: Send + Sync + 'static> Route<S> {
@@ -59,7 +64,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             lock_name: None,
             handlers: Vec::new(),
             exists: None,
-            intends: None,
+            prepare: None,
         }
     }
 
@@ -96,8 +101,8 @@ impl<S: Send + Sync + 'static> Route<S> {
         self.unauthenticated()
     }
 
-    /// As [`Self::login`]; `name` tells of the parameters, captures included, under which name
-    /// failures are counted that lock the user out.
+    /// As [`Self::login`]; `name` tells of the parameters, captures included and made what the
+    /// handler declares, under which name failures are counted that lock the user out.
     #[must_use]
     pub fn login_as(mut self, name: fn(&Params) -> Option<String>) -> Self {
         self.lock_name = Some(name);
@@ -112,7 +117,8 @@ impl<S: Send + Sync + 'static> Route<S> {
         self
     }
 
-    /// Acts on the node that was asked, once the active one allows it.
+    /// Acts on the node that was asked, once the active one allows it: not an act outside, which
+    /// is the cluster's.
     #[must_use]
     pub fn on_this_node(mut self) -> Self {
         self.needs = Needs::Verdict;
@@ -138,7 +144,19 @@ impl<S: Send + Sync + 'static> Route<S> {
         prepare: impl for<'c> Handler<'c, S, I, Intent> + 'static,
     ) -> Self {
         self.acts_outside = true;
-        self.intends = Some((act, Box::new(Typed::<_, I>::new(prepare))));
+        self.prepare = Some(Prepare::Intent(act, Box::new(Typed::<_, I>::new(prepare))));
+        self
+    }
+
+    /// The handler acts outside, and `check` refuses beforehand what it would refuse, so that
+    /// no entry is written for it: for what strangers may ask.
+    #[must_use]
+    pub fn acts_outside_after<I: Input>(
+        mut self,
+        check: impl for<'c> Handler<'c, S, I, ()> + 'static,
+    ) -> Self {
+        self.acts_outside = true;
+        self.prepare = Some(Prepare::Check(Box::new(Typed::<_, I>::new(check))));
         self
     }
 

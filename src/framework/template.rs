@@ -18,9 +18,15 @@ enum Segment {
     Rest(&'static str),
 }
 
+/// What a table declares and cannot be.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` and `{1}` match the same paths")]
-pub struct Overlap(pub &'static str, pub &'static str);
+pub enum Overlap {
+    #[error("`{0}` and `{1}` match the same paths")]
+    Paths(&'static str, &'static str),
+    /// Each node runs it for itself: that it was begun would be written down by none.
+    #[error("`{0}` cannot act outside for the cluster, and on the node that was asked")]
+    Places(&'static str),
+}
 
 impl Template {
     pub fn parse(text: &'static str) -> Self {

@@ -125,6 +125,7 @@ impl Service {
         let known_as =
             request_id::of(&self.settings.request_ids_from, &parts.headers, origin.remote)?;
         self.check_metrics(&path)?;
+        self.check_closed(&path)?;
         let origin = match &self.settings.forwarded_for {
             Some(rule) => forwarded::origin(rule, &parts.headers, origin)?,
             None => origin,
@@ -149,10 +150,37 @@ impl Service {
 
     fn check_metrics(&self, path: &str) -> Result<(), Refusal> {
         match self.settings.metrics {
-            MetricsAccess::Closed if path == METRICS => Err(Error::Denied.into()),
-            MetricsAccess::Only | MetricsAccess::OnlyWithToken if path != METRICS => {
+            MetricsAccess::Closed if is_of_metrics(path) => Err(Error::Denied.into()),
+            MetricsAccess::Only | MetricsAccess::OnlyWithToken if !is_of_metrics(path) => {
                 Err(Refusal::text(404, "this listener serves /v1/sys/metrics only"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// What needs key shares and no token, where the configuration closes it; 405, as OpenBao.
+    fn check_closed(&self, path: &str) -> Result<(), Refusal> {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let (space, subject, step) = (parts.next(), parts.next(), parts.next());
+        let closed = match (subject, step) {
+            (Some("rekey" | "rekey-recovery-key"), Some("init" | "update" | "verify")) => self
+                .settings
+                .closes_rekey
+                .then_some("rekey: sys/rotate/root or sys/rotate/recovery"),
+            (Some("generate-root"), Some("attempt" | "update")) => self
+                .settings
+                .closes_generate_root
+                .then_some("generate_root: sys/generate-root-token"),
+            _ => None,
+        };
+        match closed.and_then(|text| text.split_once(": ")) {
+            Some((name, instead)) if space == Some("sys") => Err(Refusal::text(
+                405,
+                format!(
+                    "this listener's `disable_unauthed_{name}_endpoints` closes this path: use \
+                     {instead}, which needs a token"
+                ),
+            )),
             _ => Ok(()),
         }
     }
@@ -198,7 +226,7 @@ impl Service {
             operation: request.operation,
             path: request.path.clone(),
         };
-        let is_open = request.path == METRICS
+        let is_open = is_of_metrics(&request.path)
             && matches!(request.operation, Operation::Read | Operation::Header)
             && matches!(self.settings.metrics, MetricsAccess::Open | MetricsAccess::Only);
         let handler = Arc::clone(&self.handler);
@@ -292,6 +320,11 @@ fn late(asked: &Asked) -> Encoded {
     let text =
         "the request did not finish within `max_request_duration`: context deadline exceeded";
     encode::refusal(&Refusal::from(&Error::Unavailable(text.to_owned())))
+}
+
+/// As routes do, with a slash at its end or none.
+fn is_of_metrics(path: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == METRICS
 }
 
 const METRICS: &str = "sys/metrics";

@@ -48,6 +48,10 @@ pub struct ListenerSettings {
     /// `proxy_protocol_*`.
     pub proxy_protocol: Option<ProxyProtocol>,
     pub metrics: MetricsAccess,
+    /// `disable_unauthed_rekey_endpoints`
+    pub closes_rekey: bool,
+    /// `disable_unauthed_generate_root_endpoints`
+    pub closes_generate_root: bool,
 }
 
 impl ListenerSettings {
@@ -72,6 +76,8 @@ impl ListenerSettings {
             cors: Arc::default(),
             proxy_protocol: None,
             metrics: MetricsAccess::default(),
+            closes_rekey: false,
+            closes_generate_root: false,
         }
     }
 }

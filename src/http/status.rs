@@ -6,7 +6,9 @@ use crate::request::Error;
 pub fn status_of(error: &Error) -> (u16, Vec<String>) {
     let text = error.to_string();
     match error {
-        Error::BadRequest(_) | Error::InvalidCredentials(_) => (400, vec![text]),
+        Error::BadRequest(_) | Error::InvalidCredentials(_) | Error::UnknownUser(_) => {
+            (400, vec![text])
+        }
         Error::Forbidden(_) => (403, vec![text]),
         // As in Vault: these come through a formatter of many errors, and logs are searched for it.
         Error::Denied => (403, vec![decorated(&text)]),

@@ -44,7 +44,7 @@ impl IdentityStore<'_, '_> {
         let mut open = Vec::new();
         for (id, bond) in membership.iter().flat_map(|membership| &membership.groups) {
             if let Some(group) = self.group(id)?
-                && is_bound(&group, bond)
+                && is_bound(&entity, &group, bond)
             {
                 direct_groups.insert(id.clone());
                 open.push(group);

@@ -118,7 +118,7 @@ impl IdentityStore<'_, '_> {
 
     /// A new one, with all that is needed, not yet stored.
     pub fn new_entity(rng: &dyn Rng, now: Timestamp) -> Entity {
-        let digits = crate::text::hex(&rng.bytes::<4>());
+        let digits = crate::text::hex(&rng.bytes::<8>());
         Entity {
             id: rng.uuid(),
             name: format!("entity_{digits}"),
@@ -128,7 +128,8 @@ impl IdentityStore<'_, '_> {
         }
     }
 
-    /// Writes an entity and moves its indices from what `before` had.
+    /// Writes an entity and moves its indices from what `before` had. What a mount has said of an
+    /// alias that is gone, or that means another user now, goes with it.
     ///
     /// # Errors
     /// [`Error::BadRequest`] where another has its name.
@@ -149,6 +150,12 @@ impl IdentityStore<'_, '_> {
         }
         let old = before.map(|before| before.aliases.as_slice()).unwrap_or_default();
         self.move_aliases(old, &entity.aliases, &entity.id)?;
+        for alias in old {
+            let is_kept = |kept: &Alias| kept.id == alias.id && kept.bond() == alias.bond();
+            if !entity.aliases.iter().any(is_kept) {
+                self.leave_groups_of(&entity.id, &alias.mount_accessor)?;
+            }
+        }
         self.scope.put(&key, entity)
     }
 

@@ -104,7 +104,7 @@ impl IdentityStore<'_, '_> {
 
     /// A new one, with all that is needed, not yet stored.
     pub fn new_group(rng: &dyn Rng, now: Timestamp, kind: GroupKind) -> Group {
-        let digits = crate::text::hex(&rng.bytes::<4>());
+        let digits = crate::text::hex(&rng.bytes::<8>());
         Group {
             id: rng.uuid(),
             name: format!("group_{digits}"),

@@ -100,6 +100,10 @@ pub fn check_custom_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
     Ok(())
 }
 
+/// What a step of a job writes before another transaction goes on with it: records of entities may
+/// be long, and a log entry must stay short.
+pub(super) const STEP_BYTES_MAX: usize = 1 << 20;
+
 /// Of a name in a listing.
 const NAME_BYTES_MAX: usize = 512;
 

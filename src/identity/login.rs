@@ -78,7 +78,7 @@ impl IdentityStore<'_, '_> {
     }
 
     /// Lets an entity be in just those external groups of a mount that the method names: at
-    /// login, and when a token is renewed.
+    /// login, and at the renewal of a token where the method knows them then.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -88,11 +88,12 @@ impl IdentityStore<'_, '_> {
         mount_accessor: &str,
         names: &[String],
     ) -> Result<(), Error> {
+        let Some(whose) = self.entity(entity)? else { return Ok(()) };
         let mut wanted = BTreeMap::new();
         for name in names.iter().collect::<BTreeSet<_>>() {
             if let Some(group) = self.group_by_alias(mount_accessor, name)? {
                 let bond = bond(mount_accessor, name);
-                if is_bound(&group, &bond) {
+                if is_bound(&whose, &group, &bond) {
                     wanted.insert(group.id.clone(), bond);
                 }
             }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::IdentityStore;
-use super::records::{Group, GroupKind, Membership, member_key, members_directory, membership_key};
+use super::limits::STEP_BYTES_MAX;
+use super::records::{
+    Entity, Group, GroupKind, Membership, member_key, members_directory, membership_key,
+};
 use crate::request::Error;
 
 impl IdentityStore<'_, '_> {
@@ -24,6 +27,20 @@ impl IdentityStore<'_, '_> {
             members.extend(self.scope.list(&format!("{directory}/{bucket}"))?);
         }
         Ok(members)
+    }
+
+    /// How many entities are in a group, as it is stored. Costs one look-up for each directory of
+    /// them, of which there are 256 at most.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_members(&mut self, group: &str) -> Result<u64, Error> {
+        let directory = members_directory(group);
+        let mut count = 0;
+        for bucket in self.scope.list(&directory)? {
+            count += self.scope.directory_records(&format!("{directory}/{bucket}"))?;
+        }
+        Ok(count)
     }
 
     /// # Errors
@@ -83,22 +100,39 @@ impl IdentityStore<'_, '_> {
             }
             let entities = self.scope.list(&format!("{directory}/{bucket}"))?;
             for entity in entities.into_iter().filter(|entity| entity.as_str() > after) {
-                let membership = self.membership(&entity)?;
-                let bond = membership.as_ref().and_then(|one| one.groups.get(group));
-                let holds = match (&record, bond) {
-                    (Some(record), Some(bond)) => is_bound(record, bond),
-                    _ => false,
-                };
-                if !holds {
+                if !self.is_member(&entity, record.as_deref())? {
                     self.leave(&entity, group)?;
                 }
                 looked_at += 1;
-                if looked_at == STEP_MEMBERS_MAX {
+                if looked_at == STEP_MEMBERS_MAX || self.scope.written_bytes() >= STEP_BYTES_MAX {
                     return Ok(Some(entity));
                 }
             }
         }
         Ok(None)
+    }
+
+    fn is_member(&mut self, entity: &str, group: Option<&Group>) -> Result<bool, Error> {
+        let Some(group) = group else { return Ok(false) };
+        let Some(membership) = self.membership(entity)? else { return Ok(false) };
+        let Some(entity) = self.entity(entity)? else { return Ok(false) };
+        let bond = membership.groups.get(&group.id);
+        Ok(bond.is_some_and(|bond| is_bound(&entity, group, bond)))
+    }
+
+    /// Takes an entity out of the external groups that a mount put it in.
+    pub(super) fn leave_groups_of(&mut self, entity: &str, mount: &str) -> Result<(), Error> {
+        let Some(membership) = self.membership(entity)? else { return Ok(()) };
+        let of_mount = format!("{mount}/");
+        let mut left = Membership::clone(&membership);
+        left.groups.retain(|_, bond| !bond.starts_with(&of_mount));
+        if left.groups.len() == membership.groups.len() {
+            return Ok(());
+        }
+        for group in membership.groups.keys().filter(|group| !left.groups.contains_key(*group)) {
+            self.scope.delete(&member_key(group, entity))?;
+        }
+        self.put_membership(entity, &left)
     }
 
     fn put_membership(&mut self, entity: &str, membership: &Membership) -> Result<(), Error> {
@@ -110,13 +144,17 @@ impl IdentityStore<'_, '_> {
     }
 }
 
-/// Whether what bound an entity to a group still does.
-pub(super) fn is_bound(group: &Group, bond: &str) -> bool {
+/// Whether what bound an entity to a group still does: it is known to the mount that put it there,
+/// and the mount knows the group.
+pub(super) fn is_bound(entity: &Entity, group: &Group, bond: &str) -> bool {
     match group.kind {
         GroupKind::Internal => bond.is_empty(),
-        GroupKind::External => group.alias.as_ref().is_some_and(|alias| alias.bond() == bond),
+        GroupKind::External => group.alias.as_ref().is_some_and(|alias| {
+            alias.bond() == bond
+                && entity.aliases.iter().any(|own| own.mount_accessor == alias.mount_accessor)
+        }),
     }
 }
 
-/// Of one transaction: three records each, far below what an entry may hold.
+/// Of one transaction.
 const STEP_MEMBERS_MAX: usize = 500;

@@ -63,14 +63,12 @@ impl IdentityStore<'_, '_> {
             Ok(()) => {}
             Err(clashes) => return Ok(Merged::Clashes(clashes)),
         }
+        let mut bonds = Vec::new();
         for entity in &from {
-            let bonds = self.membership(&entity.id)?.as_deref().cloned().unwrap_or_default();
-            let own = self.membership(&to.id)?.as_deref().cloned().unwrap_or_default();
-            for (group, bond) in bonds.groups {
-                if !own.groups.contains_key(&group) {
-                    self.join(&to.id, &group, &bond)?;
-                }
-            }
+            let groups =
+                self.membership(&entity.id)?.as_deref().cloned().unwrap_or_default().groups;
+            // What a mount has said of an alias that gives way goes with it.
+            bonds.extend(groups.into_iter().filter(|(_, bond)| stays(entity, bond, &aliases)));
             self.delete_entity(entity)?;
         }
         let mut changed = Entity { aliases, updated: now, ..Entity::clone(&to) };
@@ -79,11 +77,25 @@ impl IdentityStore<'_, '_> {
             changed.merged.extend(ids.cloned());
         }
         self.put_entity(Some(&to), &changed)?;
+        for (group, bond) in bonds {
+            let own = self.membership(&to.id)?;
+            if own.is_none_or(|own| !own.groups.contains_key(&group)) {
+                self.join(&to.id, &group, &bond)?;
+            }
+        }
         for id in &changed.merged {
             self.note_merged(id, &to.id)?;
         }
         Ok(Merged::Done)
     }
+}
+
+/// Whether a bond of an entity is the merged one's too: whoever administers made it, or the mount
+/// that did knows them by an alias that was chosen.
+fn stays(entity: &Entity, bond: &str, chosen: &[Alias]) -> bool {
+    let mount = bond.split('/').next().unwrap_or_default();
+    let mut of_mount = entity.aliases.iter().filter(|alias| alias.mount_accessor == mount);
+    mount.is_empty() || of_mount.any(|alias| chosen.iter().any(|kept| kept.id == alias.id))
 }
 
 /// All aliases together, but for those that give way.

@@ -192,7 +192,7 @@ fn is_id(text: &str) -> bool {
 
 /// As one name, without regard to case.
 fn escaped(name: &str) -> String {
-    let name = name.to_lowercase().replace('%', "%25").replace('/', "%2F");
+    let name = crate::text::as_name(&name.to_lowercase());
     // A name of dots alone would be another directory's.
     if name.starts_with('.') { name.replacen('.', "%2E", 1) } else { name }
 }

@@ -1,6 +1,7 @@
 //! What becomes of aliases when their mount goes. Entities and groups stay.
 
 use super::IdentityStore;
+use super::limits::STEP_BYTES_MAX;
 use super::records::{AliasRef, Entity, Group, aliases_directory, group_aliases_directory};
 use crate::clock::Timestamp;
 use crate::request::Error;
@@ -29,6 +30,9 @@ impl IdentityStore<'_, '_> {
             }
             self.scope.delete(&key)?;
             left -= 1;
+            if self.scope.written_bytes() >= STEP_BYTES_MAX {
+                return Ok(false);
+            }
         }
         if left == 0 {
             return Ok(false);
@@ -45,6 +49,9 @@ impl IdentityStore<'_, '_> {
             }
             self.scope.delete(&key)?;
             left -= 1;
+            if self.scope.written_bytes() >= STEP_BYTES_MAX {
+                return Ok(false);
+            }
         }
         Ok(left > 0)
     }
@@ -64,5 +71,5 @@ impl IdentityStore<'_, '_> {
     }
 }
 
-/// Of one transaction: three records each, far below what an entry may hold.
+/// Of one transaction.
 const STEP_ALIASES_MAX: usize = 250;

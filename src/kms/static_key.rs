@@ -24,7 +24,7 @@ pub struct StaticKey {
 
 impl StaticKey {
     /// `text` is 32 bytes in hexadecimal or base64, or `env://NAME` or `file:///path`, which hold
-    /// either, or the bytes themselves.
+    /// either, or the bytes themselves: 32 characters of text are none, but half of a key.
     ///
     /// # Errors
     /// What is wrong with it; never the key.
@@ -96,7 +96,9 @@ fn context(id: &str) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Option<LockedKey> {
-    if let Some(key) = LockedKey::from_slice(bytes) {
+    // Of random bytes, all are printable once in 10¹³ times.
+    let is_text = bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    if !is_text && let Some(key) = LockedKey::from_slice(bytes) {
         return Some(key);
     }
     let text = std::str::from_utf8(bytes).ok()?.trim();

@@ -95,6 +95,9 @@ fn keys_are_read_from_where_they_are() {
     for (text, expected) in [
         ("", "it must be 32 bytes"),
         ("abcd", "it must be 32 bytes"),
+        (&A[..32], "it must be 32 bytes"),
+        (&file("half", &A.as_bytes()[..32]), "it must be 32 bytes"),
+        ("a phrase of thirty-two characters", "it must be 32 bytes"),
         ("env://NONE", "the variable NONE is not set"),
         ("file:///nonexistent/key", "/nonexistent/key: No such file"),
     ] {

@@ -59,9 +59,10 @@ impl TransitSeal {
         self.renew().await;
         let path = format!("{}/{action}/{}", self.mount, self.key_name);
         let answer = self.client.send(&Request::write(&path, body)).await;
-        let answer =
+        let mut answer =
             answer.and_then(|response| response.json()).map_err(|error| failure(&error))?;
-        Ok(answer.get("data").cloned().unwrap_or_default())
+        // Moved, not copied: it may hold a key.
+        Ok(answer.get_mut("data").map(Value::take).unwrap_or_default())
     }
 
     /// Before two thirds of the token's time are over; a token that cannot be renewed is used as
@@ -99,7 +100,10 @@ impl Kms for TransitSeal {
     ) -> BoxFuture<'a, Result<(String, Vec<u8>), KmsError>> {
         Box::pin(async move {
             let plaintext = Secret::new(STANDARD.encode(key.expose()));
-            let answer = self.ask("encrypt", &json!({ "plaintext": plaintext.expose() })).await?;
+            let mut body = json!({ "plaintext": plaintext.expose() });
+            let answer = self.ask("encrypt", &body).await;
+            drop(taken(&mut body));
+            let answer = answer?;
             let ciphertext = answer.get("ciphertext").and_then(Value::as_str).unwrap_or_default();
             // `vault:v3:…`: the version of the key.
             let version = ciphertext.split(':').nth(1).filter(|version| !version.is_empty());
@@ -118,12 +122,20 @@ impl Kms for TransitSeal {
     ) -> BoxFuture<'a, Result<LockedKey, KmsError>> {
         Box::pin(async move {
             let ciphertext = std::str::from_utf8(wrapped).map_err(|_| KmsError::WrongKey)?;
-            let answer = self.ask("decrypt", &json!({ "ciphertext": ciphertext })).await?;
-            let text = answer.get("plaintext").and_then(Value::as_str).unwrap_or_default();
-            let plaintext = STANDARD.decode(text).map(Secret::new);
+            let mut answer = self.ask("decrypt", &json!({ "ciphertext": ciphertext })).await?;
+            let text = taken(&mut answer);
+            let plaintext = STANDARD.decode(text.expose()).map(Secret::new);
             let plaintext = plaintext.map_err(|_| KmsError::WrongKey)?;
             LockedKey::from_slice(plaintext.expose()).ok_or(KmsError::WrongKey)
         })
+    }
+}
+
+/// The plaintext in a body, which is zeroed when dropped.
+fn taken(body: &mut Value) -> Secret<String> {
+    match body.get_mut("plaintext").map(Value::take) {
+        Some(Value::String(text)) => Secret::new(text),
+        _ => Secret::new(String::new()),
     }
 }
 

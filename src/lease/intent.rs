@@ -15,6 +15,8 @@ pub struct StoredIntent {
     pub since: Timestamp,
     /// Until then whoever wrote it may be at work, unless it was given up.
     pub settle_after: Timestamp,
+    /// Nothing is to come of it: it is settled, whatever its handler may still say.
+    pub given_up: bool,
     /// Failed tries to settle it.
     pub attempts: u32,
     pub error: String,

@@ -15,14 +15,17 @@ mod prefix;
 
 pub use counts::Counts;
 pub use intent::{IntentStore, StoredIntent};
-pub use place::{MountPlaces, file_name, id_of_file, path_and_name};
+pub use place::{MountPlaces, path_and_name};
 pub use prefix::{PrefixMark, PrefixMarks};
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::expiry::{Expiry, Filing, minute_after};
 use crate::request::{Error, Params};
+use crate::text::{as_name, of_name};
 use crate::txn::{Page, Scope};
 
 /// What is kept of a leased secret. The secret itself is not.
@@ -216,7 +219,7 @@ impl<'s, 't> LeaseStore<'s, 't> {
             let key = format!("{}/{file}", token_directory(token));
             let mount: Option<String> = self.scope.get(&key)?;
             if let Some(mount) = mount {
-                self.end(&mount, &id_of_file(file), now, Force::No)?;
+                self.end(&mount, &of_name(file), now, Force::No)?;
             }
             self.scope.delete(&key)?;
         }
@@ -309,7 +312,7 @@ impl<'s, 't> LeaseStore<'s, 't> {
         Ok(names.into_iter().map(|name| name.trim_end_matches('/').to_owned()).collect())
     }
 
-    /// Some of a mount's leases in a state, by file name, see [`id_of_file`]: those after one, in
+    /// Some of a mount's leases in a state, by file name, see [`of_name`]: those after one, in
     /// the store's own order. Tokens are among those that live.
     ///
     /// # Errors
@@ -330,6 +333,31 @@ impl<'s, 't> LeaseStore<'s, 't> {
     /// Where the store cannot be read.
     pub fn count(&mut self, state: State, mount: &str) -> Result<u64, Error> {
         self.scope.directory_records(&directory(state, mount))
+    }
+
+    /// How many a mount has, in whatever state; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_all(&mut self, mount: &str) -> Result<u64, Error> {
+        State::ALL.iter().try_fold(0, |sum, state| Ok(sum + self.count(*state, mount)?))
+    }
+
+    /// How many all mounts but some have, in whatever state; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_others(&mut self, mounts: &BTreeSet<String>) -> Result<u64, Error> {
+        let mut sum = 0;
+        for state in State::ALL {
+            for name in self.scope.peek_names(state.directory())? {
+                let mount = name.trim_end_matches('/');
+                if !mounts.contains(mount) {
+                    sum += self.count(state, mount)?;
+                }
+            }
+        }
+        Ok(sum)
     }
 
     /// Some of the tokens that have leases, as directories, by storage name.
@@ -411,7 +439,7 @@ fn directory(state: State, mount: &str) -> String {
 }
 
 fn key(state: State, mount: &str, id: &str) -> String {
-    format!("{}/{}", directory(state, mount), file_name(id))
+    format!("{}/{}", directory(state, mount), as_name(id))
 }
 
 fn token_directory(token: &str) -> String {
@@ -419,16 +447,16 @@ fn token_directory(token: &str) -> String {
 }
 
 fn token_key(token: &str, id: &str) -> String {
-    format!("{}/{}", token_directory(token), file_name(id))
+    format!("{}/{}", token_directory(token), as_name(id))
 }
 
 fn filing_id(mount: &str, id: &str) -> String {
-    format!("{EXPIRY_KIND}{}", file_name(&format!("{mount}/{id}")))
+    format!("{EXPIRY_KIND}{}", as_name(&format!("{mount}/{id}")))
 }
 
 /// Mount and id of what [`filing_id`] named, without its kind.
 fn of_filing(filed: &str) -> Option<(String, String)> {
-    let name = id_of_file(filed);
+    let name = of_name(filed);
     let (mount, id) = name.split_once('/')?;
     Some((mount.to_owned(), id.to_owned()))
 }

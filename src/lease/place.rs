@@ -114,16 +114,6 @@ pub fn path_and_name(id: &str) -> Option<(&str, &str)> {
     id.rsplit_once('/').filter(|(path, name)| !path.is_empty() && !name.is_empty())
 }
 
-/// An id as one name in a directory.
-pub fn file_name(id: &str) -> String {
-    id.replace('%', "%25").replace('/', "%2F")
-}
-
-/// The id that [`file_name`] made a name of.
-pub fn id_of_file(name: &str) -> String {
-    name.replace("%2F", "/").replace("%25", "%")
-}
-
 fn directory(table: Table) -> &'static str {
     let directory = table.directory();
     directory.strip_prefix("core/").unwrap_or(directory)

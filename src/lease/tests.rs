@@ -3,9 +3,9 @@ use super::*;
 #[test]
 fn an_id_as_a_name_comes_back_as_it_was() {
     for id in ["db/creds/a/x", "a%2Fb/c", "100%/x", "%25/%", "ä/ö"] {
-        let name = file_name(id);
+        let name = as_name(id);
         assert!(!name.contains('/'), "{id}");
-        assert_eq!(id_of_file(&name), id);
+        assert_eq!(of_name(&name), id);
         let filed = filing_id("db_1", id);
         let filed = filed.strip_prefix(EXPIRY_KIND).unwrap();
         assert_eq!(of_filing(filed), Some(("db_1".into(), id.into())));

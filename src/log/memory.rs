@@ -30,6 +30,7 @@ enum Fate {
     Applied,
     AppliedUnseen,
     AppliedTwice,
+    Refused,
 }
 
 type Observer = Arc<dyn Fn(&SealedBatch) + Send + Sync>;
@@ -79,6 +80,11 @@ impl MemoryLog {
         self.lock().fate = Fate::AppliedUnseen;
     }
 
+    /// As where the node does not lead any more.
+    pub fn refuse_next_proposal(&self) {
+        self.lock().fate = Fate::Refused;
+    }
+
     /// As when two who know nothing of each other propose the same; the second is answered.
     pub fn repeat_next_proposal(&self) {
         self.lock().fate = Fate::AppliedTwice;
@@ -124,6 +130,7 @@ impl ReplicatedLog for MemoryLog {
         let applied = match fate {
             Fate::Applied => self.append(entry),
             Fate::AppliedUnseen => self.append(entry).and(Err(LogError::Unknown)),
+            Fate::Refused => Err(LogError::NotLeader),
             Fate::AppliedTwice => self.append(entry.clone()).and_then(|_| self.append(entry)),
         };
         Box::pin(async move { applied })

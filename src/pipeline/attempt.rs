@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::authorize::Verdict;
 use super::once::{Begun, Step};
-use super::outside::Acted;
-use super::{Asked, Attempt, CORE, Commit, Known, OUTRUN, Pipeline, Spent, revoke_spent, wrap};
+use super::outside::{Acted, outrun};
+use super::{Asked, Attempt, CORE, Commit, Known, Pipeline, Spent, revoke_spent, wrap};
 use crate::audit::Side;
 use crate::request::{Error, Reply, Request};
 use crate::router::Target;
@@ -20,11 +20,12 @@ impl Pipeline {
         asked: Asked,
         known: &mut Known,
     ) -> Result<Attempt, Error> {
-        known.intention = None;
-        let mut txn = match self.begin_once(request, known).await? {
+        let begun = self.begin_once(request, known).await?;
+        known.forget(request);
+        let mut txn = match begun {
             Begun::Fresh(txn) => *txn,
             Begun::Before(outcome) => {
-                known.devices = self.audit_devices().await?;
+                self.know_again(request, known).await?;
                 return self.repeated(request, known, outcome).await;
             }
         };
@@ -56,6 +57,33 @@ impl Pipeline {
             }
             txn = self.begin_again(known).await?;
         }
+        let mut outcome = self.perform(&mut txn, request, (asked, target), known).await?;
+        if acts_outside {
+            outcome = outcome.map_err(Error::once_begun);
+        }
+        if matches!(outcome, Err(Error::Conflict)) {
+            return Ok(Attempt::Conflict(None));
+        }
+        known.afterwards = txn.take_afterwards();
+        if acts_outside && txn.wrote_nothing() {
+            self.lockouts.settle(known, &outcome);
+            return Ok(self.keep_outcome(request, known, outcome).await);
+        }
+        if !acts_outside {
+            revoke_spent(&mut txn, spent, known)?;
+        }
+        self.commit_last(txn, request, known, (target, acts_outside), outcome).await
+    }
+
+    /// Does what is asked for, and notes what has become of an act outside. What failed leaves
+    /// nothing in the transaction but that, and what the token has spent.
+    async fn perform(
+        &self,
+        txn: &mut Txn,
+        request: &Request,
+        (asked, target): (Asked, Option<&Target>),
+        known: &Known,
+    ) -> Result<Result<Reply, Error>, Error> {
         // The use of a limited token counts even if the handler fails.
         txn.keep();
         let (outcome, acted) = match asked {
@@ -63,24 +91,22 @@ impl Pipeline {
                 let verdict = target.map_or(Ok(()), |target| wrap::refuse_of_node(request, target));
                 (verdict.map(|()| Reply::default()), Acted::Done)
             }
-            Asked::Reply => self.act(&mut txn, request, known, target).await,
+            Asked::Reply => self.act(txn, request, known, target).await,
         };
         // Here, not at the commit: what the token has spent stays.
-        let outcome = outcome.and_then(|reply| self.check_values(&txn).map(|()| reply));
+        let mut outcome = outcome.and_then(|reply| self.check_values(txn).map(|()| reply));
         if matches!(outcome, Err(Error::Conflict)) {
-            return Ok(Attempt::Conflict(None));
+            return Ok(outcome);
+        }
+        if outcome.is_ok() && self.is_settled(txn, known)? {
+            // Undone before it was answered, or about to be: once more, for what came later.
+            outcome = Err(outrun());
         }
         if outcome.is_err() {
             txn.roll_back();
         }
-        self.conclude(&mut txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
-        if acts_outside && txn.wrote_nothing() {
-            return Ok(self.keep_outcome(request, known, outcome).await);
-        }
-        if !acts_outside {
-            revoke_spent(&mut txn, spent, known)?;
-        }
-        self.commit_last(txn, request, known, (target, acts_outside), outcome).await
+        self.conclude(txn, known, if outcome.is_err() { acted.failed() } else { acted })?;
+        Ok(outcome)
     }
 
     /// What the handler wrote, with what is answered.
@@ -92,18 +118,34 @@ impl Pipeline {
         (target, acts_outside): (Option<&Target>, bool),
         outcome: Result<Reply, Error>,
     ) -> Result<Attempt, Error> {
-        match self.commit(txn, request, known, (Step::Result, Some(&outcome))).await? {
+        let committed = self.commit(txn, request, known, (Step::Result, Some(&outcome))).await;
+        let committed = match committed {
+            Ok(committed) => committed,
+            Err(error) if acts_outside => {
+                // Where another node leads, it is settled there.
+                if !matches!(error, Error::LeadershipLost | Error::NotActive) {
+                    self.give_up_unless_kept(known).await;
+                }
+                return Err(error.once_begun());
+            }
+            Err(error) => return Err(error),
+        };
+        match committed {
             // It was done outside, and must not be said to stand where its lease does not.
-            Commit::Conflict(_) | Commit::NoRoom if acts_outside && outcome.is_ok() => {
+            Commit::Conflict(_) | Commit::NoRoom if acts_outside => {
                 self.give_up(known).await;
-                let outrun = Err(Error::Unavailable(OUTRUN.into()));
-                Ok(self.keep_outcome(request, known, outrun).await)
+                let outcome = outcome.and_then(|_| Err(outrun()));
+                Ok(self.keep_outcome(request, known, outcome).await)
+            }
+            before @ Commit::Before if acts_outside => {
+                // It came too late to be taken.
+                self.give_up_unless_kept(known).await;
+                self.unsettled(before, request, known).await
             }
             stands @ Commit::Stands => {
                 self.count_lease(&stands, known, target, &outcome);
-                Ok(Attempt::Done(Box::new(outcome)))
-            }
-            Commit::Conflict(_) | Commit::NoRoom if acts_outside => {
+                self.lockouts.settle(known, &outcome);
+                self.lockouts.unlock(request, &outcome);
                 Ok(Attempt::Done(Box::new(outcome)))
             }
             other => self.unsettled(other, request, known).await,

@@ -94,6 +94,26 @@ impl Pipeline {
         Ok(if allowed { verdict } else { Verdict::denied(verdict.spent) })
     }
 
+    /// What audit is told of a request that is only answered again: where it goes, and whose it
+    /// is. No use of the token is counted, and what has ended since is not known any more.
+    pub(super) async fn know_again(
+        &self,
+        request: &Request,
+        known: &mut Known,
+    ) -> Result<(), Error> {
+        let mut txn = self.begin_again(known).await?;
+        known.devices = self.audit.follow(&mut txn.scope(CORE))?;
+        let target = self.router.resolve(&mut txn, &request.path)?;
+        let found = target.as_ref().and_then(|target| target.found);
+        known.mount = target.as_ref().map(|target| target.entry.clone());
+        known.is_login = found.is_some_and(|found| found.login);
+        let access = found.map_or(Access::Policy, |found| found.access);
+        self.identify(&mut txn, request, known, access)?;
+        // Whether the entity may still do anything is nothing that an answer depends on.
+        drop(self.identity(&mut txn, known)?);
+        Ok(())
+    }
+
     /// Adds to the caller what their entity has, and returns it for templates. The inner error:
     /// the entity is disabled or gone, and with it all that its tokens may do.
     fn identity(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::revocation::deadline;
+use super::revocation::{ACT_TIME_MAX, BUSY, deadline};
 use super::{CORE, Commit, Known, Pipeline};
 use crate::auth::token::{TokenEntry, TokenStore, auth_of};
 use crate::clock::Timestamp;
@@ -119,7 +119,9 @@ impl Pipeline {
         id: &str,
         increment: u64,
     ) -> Result<Reply, Error> {
-        let _one_at_a_time = self.leases.locks.lock(id).await;
+        let wait = tokio::time::Instant::now() + ACT_TIME_MAX;
+        let lock = self.leases.locks.lock(id.to_owned(), wait).await;
+        let _one_at_a_time = lock.ok_or_else(|| Error::Unavailable(BUSY.into()))?;
         let lease = LeaseStore::new(&mut txn.scope(CORE)).get_in(State::Live, mount, id)?;
         let lease = lease.ok_or_else(|| Error::bad_request("lease expired"))?;
         let (entry, engine) = self.mount_of(txn, mount)?;
@@ -187,12 +189,12 @@ impl Pipeline {
         };
         let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
         let context = self.of_mount(txn, &prefix, &entry, request);
-        let own = LoginTerms { ttl: 0, max_ttl: 0, period: found.period };
-        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let last = if found.ttl_renewed > 0 { found.ttl_renewed } else { found.ttl };
+        let own = LoginTerms { ttl: last, period: found.period, ..LoginTerms::default() };
+        let said = deadline(method.renew_login(context, login)).await?.unwrap_or(own);
         let terms = TtlTerms {
             requested: increment,
-            usual: if said.ttl > 0 { said.ttl } else { last },
+            usual: said.ttl,
             max: said.max_ttl,
             explicit_max: found.explicit_max_ttl,
             period: said.period,
@@ -204,7 +206,13 @@ impl Pipeline {
         renewed.period = said.period;
         let renewed = TokenStore::new(&mut core).extend(name, &renewed, granted.ttl, now)?;
         let mut auth = auth_of(&renewed, token.to_owned(), granted.ttl);
-        IdentityStore::new(&mut core).tell(&mut auth)?;
+        let mut identities = IdentityStore::new(&mut core);
+        if let Some(names) = &said.group_aliases
+            && let Some(entity) = identities.entity_or_successor(&found.entity_id)?
+        {
+            identities.refresh_groups(&entity.id, &found.mount_accessor, names)?;
+        }
+        identities.tell(&mut auth)?;
         let warnings = granted.warning.into_iter().collect();
         Ok(Reply { auth: Some(auth), warnings, ..Reply::default() })
     }

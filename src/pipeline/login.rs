@@ -39,7 +39,8 @@ impl Pipeline {
         self.recognize(txn, mount, auth)?;
         let entry = TokenEntry {
             policies: auth.token_policies.clone(),
-            path: request.path.clone(),
+            // Leases are named by it: one slash follows.
+            path: request.path.trim_end_matches('/').to_owned(),
             meta: auth.metadata.clone(),
             display_name: auth.display_name.clone(),
             num_uses: i64::try_from(auth.num_uses).unwrap_or(i64::MAX),

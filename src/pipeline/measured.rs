@@ -73,6 +73,11 @@ impl Measured {
         counter!("token.creation", "auth_method" => method.to_owned()).increment(1);
     }
 
+    #[expect(clippy::unused_self, reason = "all that is measured is told to this")]
+    pub(super) fn lease_refused(&self) {
+        counter!("quota.lease_count.violation").increment(1);
+    }
+
     pub(super) fn request(&self, known: &Known, time: Duration) {
         let common = self.common();
         let summary = if known.is_login { &common.login } else { &common.request };

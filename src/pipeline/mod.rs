@@ -4,13 +4,13 @@ mod attempt;
 mod authorize;
 mod errors;
 mod lease;
+mod lease_quota;
 mod lockout;
 mod locks;
 mod login;
 mod measured;
 mod once;
 mod outside;
-mod queue;
 mod quota;
 mod revocation;
 mod wrap;
@@ -30,17 +30,17 @@ use crate::identity::WhoCache;
 use crate::log::ReplicatedLog;
 use crate::mount::{MountEntry, ROOT_NAMESPACE};
 use crate::policy_store::AclCache;
-use crate::record::{Applied, Contested, View};
+use crate::record::{Applied, Contested, RequestId, View};
 use crate::request::{Caller, Error, Operation, Reply, Request};
 use crate::rng::Rng;
 use crate::router::{Router, Target};
-use crate::txn::Txn;
-use errors::log_error;
+use crate::txn::{Afterwards, Txn};
+use errors::{guarded, log_error};
 use lockout::Lockouts;
+use locks::Locks;
 use measured::Measured;
 use once::{Once, Step};
 use outside::Intention;
-use queue::Queues;
 use tokio::time::Instant;
 
 /// Everything between a decoded request and its reply.
@@ -59,9 +59,11 @@ pub struct Pipeline {
     limiter: quota::Limiter,
     identities: WhoCache,
     lockouts: Lockouts,
+    places: lease_quota::Places,
     measured: Measured,
     once: Once,
-    queues: Queues,
+    /// Requests that lost a record to another.
+    queues: Locks<Option<Contested>>,
 }
 
 /// What the pipeline is made of.
@@ -105,6 +107,8 @@ struct Known {
     devices: Devices,
     is_login: bool,
     audited: bool,
+    /// It had taken effect before.
+    is_repeated: bool,
     /// In which it began, or is to begin.
     term: Option<u64>,
     view: Option<Arc<dyn View>>,
@@ -114,6 +118,24 @@ struct Known {
     spends_last: bool,
     /// What is going to be done outside.
     intention: Option<Intention>,
+    /// Told once the answer was audited.
+    afterwards: Vec<Afterwards>,
+    /// Of a login: what it has counted.
+    logs_in: lockout::Progress,
+    /// Under a lease-count quota.
+    place: lease_quota::OwnPlace,
+}
+
+impl Known {
+    /// What another try finds out anew: it may find less.
+    fn forget(&mut self, request: &Request) {
+        self.operation = request.operation;
+        self.caller = None;
+        self.mount = None;
+        self.policies = None;
+        self.intention = None;
+        self.afterwards.clear();
+    }
 }
 
 impl Pipeline {
@@ -133,9 +155,10 @@ impl Pipeline {
             limiter: quota::Limiter::default(),
             identities: WhoCache::default(),
             lockouts: Lockouts::default(),
+            places: lease_quota::Places::default(),
             measured: Measured::default(),
             once: Once::default(),
-            queues: Queues::default(),
+            queues: Locks::default(),
         }
     }
 
@@ -187,18 +210,18 @@ impl Pipeline {
         term: Option<u64>,
     ) -> Result<Reply, Error> {
         let begun = Instant::now();
-        let _turn = self.once.turn(request).await;
-        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let deadline = begun + REQUEST_TIME_MAX;
+        let _turn = self.once.turn(request, deadline).await?;
+        let mut known = Known { operation: request.operation, term, ..Known::default() };
         let mut place = None;
         let outcome = loop {
-            match self.attempt(request, asked, &mut known).await {
+            match guarded(self.attempt(request, asked, &mut known)).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
                     self.measured.conflict();
                     // The old place is given up first: holding two could stop two requests.
                     drop(place.take());
-                    match self.queues.join(contested, deadline).await {
+                    match self.queues.lock(contested, deadline).await {
                         Some(joined) => place = Some(joined),
                         None => break Err(Error::Unavailable(CONTENDED.into())),
                     }
@@ -222,6 +245,9 @@ impl Pipeline {
         if known.audited {
             self.record(request, &known, Side::Response(outcome.as_ref())).await?;
         }
+        if outcome.is_ok() {
+            known.afterwards.drain(..).for_each(|told| told.stands(self.clock.now()));
+        }
         quota::with_headers(outcome.map(wrap::shown), known.rate_headers)
     }
 
@@ -232,7 +258,7 @@ impl Pipeline {
     pub async fn local(&self, request: &Request, target: &Target) -> Result<Reply, Error> {
         let mut txn = Txn::without_storage(self.clock.now());
         let known = Known { operation: request.operation, ..Known::default() };
-        self.run(&mut txn, request, &known, Some(target)).await
+        guarded(self.run(&mut txn, request, &known, Some(target))).await
     }
 
     /// A transaction of the node itself, tried again where it lost to another.
@@ -294,13 +320,20 @@ impl Pipeline {
         target: &Target,
     ) -> Result<Reply, Error> {
         let is_login = target.found.is_some_and(|found| found.login);
-        let attempted = if is_login { self.lockouts.begin(txn, request, target)? } else { None };
+        let attempted = if is_login {
+            self.lockouts.begin(txn, request, target, &known.logs_in)?
+        } else {
+            None
+        };
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let mut context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
         context.intent = known.intention.as_ref().map(Intention::params);
         let params = request.params.clone();
         let handled = target.mount.handle(context, known.operation, &target.path, params).await;
-        let mut reply = self.lockouts.end(txn, attempted, handled)?;
+        let mut reply = self.lockouts.end(txn, attempted, &known.logs_in, handled)?;
+        if lease_quota::makes_lease(target, &reply) {
+            self.take_place(txn, request, known, target)?;
+        }
         reply = self.follow(txn, request, reply).await?;
         self.register(txn, request, known, target, &mut reply)?;
         if reply.mount_type.is_empty() {
@@ -391,11 +424,21 @@ impl Pipeline {
         if self.has_no_room(request, known)? {
             return Ok(Commit::NoRoom);
         }
-        let entry = self.barrier.seal(batch, self.repeat(request, step, outcome)?)?;
-        let begun = Instant::now();
-        let applied = self.log.propose(entry).await;
-        self.measured.commit(begun.elapsed());
-        match applied.map_err(log_error)? {
+        let repeat = self.repeat(request, step, outcome)?;
+        let finished = repeat.finished.clone();
+        let proposed = async {
+            let entry = self.barrier.seal(batch, repeat)?;
+            let begun = Instant::now();
+            let applied = self.log.propose(entry).await;
+            self.measured.commit(begun.elapsed());
+            applied.map_err(log_error)
+        };
+        let proposed = proposed.await;
+        if let (Err(_), Some(RequestId::Numbered { origin, .. })) = (&proposed, request.known_as) {
+            // The next entry tells of them.
+            self.note_finished(origin, &finished);
+        }
+        match proposed? {
             Applied::Committed => Ok(Commit::Stands),
             Applied::Conflict(contested) => Ok(Commit::Conflict(Some(contested))),
             Applied::Fenced => Err(Error::NotActive),
@@ -423,6 +466,7 @@ impl Pipeline {
             caller: known.caller.as_ref(),
             mount: known.mount.as_deref(),
             policies: known.policies.as_ref(),
+            is_repeated: known.is_repeated,
             side,
         };
         let begun = Instant::now();
@@ -441,7 +485,10 @@ impl Pipeline {
     async fn follow_audit(&self, known: &mut Known) {
         match self.audit_devices().await {
             Ok(devices) => known.devices = devices,
-            Err(error) => tracing::warn!(%error, "the next request opens the audit devices"),
+            Err(error) => {
+                let error = error.case();
+                tracing::warn!(error, "the next request opens the audit devices");
+            }
         }
     }
 }

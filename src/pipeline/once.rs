@@ -7,14 +7,16 @@
 //! either taken effect when this one begins to read, and is found, or never will.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
 
+use super::locks::{Lock, Locks};
 use super::{Attempt, Commit, Known, Pipeline, log_error};
 use crate::audit::Side;
 use crate::barrier::Repeat;
+use crate::clock::Timestamp;
 use crate::crypto::Sha256Writer;
 use crate::record::{NumberSet, Numbers, OriginId, Remembered, RequestId, View};
 use crate::request::wire::{decode_outcome, encode_outcome};
@@ -41,28 +43,23 @@ pub(super) enum Begun {
 #[derive(Default)]
 pub(super) struct Once {
     /// Requests that run here: one that comes twice runs after itself.
-    running: Arc<Mutex<Running>>,
+    running: Locks<RequestId>,
     /// What origins have told that is in no entry yet.
     finished: Mutex<BTreeMap<OriginId, NumberSet>>,
 }
 
-type Running = BTreeMap<RequestId, Arc<tokio::sync::Mutex<()>>>;
-
-/// That no other of the same id runs, until dropped.
-pub(super) struct Turn {
-    running: Arc<Mutex<Running>>,
-    id: RequestId,
-    /// Taken out by `drop`, before the others are looked at.
-    guard: Option<OwnedMutexGuard<()>>,
-}
-
 impl Once {
     /// Waits while the same request runs. `None`: it has no id.
-    pub(super) async fn turn(&self, request: &Request) -> Option<Turn> {
-        let id = request.known_as?;
-        let turn = lock(&self.running).entry(id).or_default().clone();
-        let guard = Some(turn.lock_owned().await);
-        Some(Turn { running: self.running.clone(), id, guard })
+    ///
+    /// # Errors
+    /// Where it still runs when the deadline comes.
+    pub(super) async fn turn(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Option<Lock<RequestId>>, Error> {
+        let Some(id) = request.known_as else { return Ok(None) };
+        self.running.lock(id, deadline).await.ok_or(Error::LeadershipLost).map(Some)
     }
 
     fn take_finished(&self, id: Option<RequestId>) -> Vec<Numbers> {
@@ -83,17 +80,6 @@ impl Once {
 
     pub(super) fn forget(&self) {
         lock(&self.finished).clear();
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        drop(self.guard.take());
-        let mut running = lock(&self.running);
-        // Whoever else waits or runs holds a clone.
-        if running.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            running.remove(&self.id);
-        }
     }
 }
 
@@ -134,9 +120,9 @@ impl Pipeline {
         Ok(Begun::Fresh(Box::new(txn)))
     }
 
-    /// A transaction more of the same request.
+    /// A transaction more of the same request, which has committed something already.
     pub(super) async fn begin_again(&self, known: &Known) -> Result<Txn, Error> {
-        let point = self.log.begin().await.map_err(log_error)?;
+        let point = self.log.begin().await.map_err(log_error).map_err(Error::once_begun)?;
         if known.term.is_some_and(|term| term != point.leadership.term) {
             return Err(Error::LeadershipLost);
         }
@@ -150,6 +136,7 @@ impl Pipeline {
         known: &mut Known,
         outcome: Box<Result<Reply, Error>>,
     ) -> Result<Attempt, Error> {
+        known.is_repeated = true;
         if !known.audited {
             self.record(request, known, Side::Request(None)).await?;
             known.audited = true;
@@ -190,7 +177,7 @@ impl Pipeline {
         let remembered = |step| view.recall(id, step as u32, now).map_err(Error::internal);
         let response = match remembered(Step::Result)? {
             Remembered::Done(response) => response,
-            Remembered::Forgotten => return Ok(Some(Err(forgotten(id)))),
+            Remembered::Forgotten => return Ok(Some(Err(forgotten(id, now)))),
             Remembered::New | Remembered::NoRoom => {
                 let begun = matches!(remembered(Step::Intent)?, Remembered::Done(_));
                 return Ok(begun.then_some(Err(Error::Unresolved)));
@@ -201,7 +188,11 @@ impl Pipeline {
         let Ok(opened) = keyring.open_response(&context(request, id), &response) else {
             return Ok(Some(Err(Error::bad_request(OTHER_REQUEST))));
         };
-        decode_outcome(opened.expose()).map(Some).map_err(Error::internal)
+        Ok(Some(match decode_outcome(opened.expose()).map_err(Error::internal)? {
+            // Of what acts outside, and found no leader to go on with: it is kept as it is.
+            Err(Error::LeadershipLost) => Err(Error::Unresolved),
+            outcome => outcome,
+        }))
     }
 
     /// The answer of what was done outside and has written nothing more, or nothing that stands:
@@ -220,7 +211,8 @@ impl Pipeline {
                 self.commit(txn, request, known, (Step::Result, Some(&outcome))).await
             };
             if let Ok(Err(error)) = tokio::time::timeout(KEPT_WITHIN, kept).await {
-                tracing::debug!("the answer of {} is not kept: {error}", request.path);
+                let error = error.case();
+                tracing::debug!(request_id = request.id, error, "an answer is not kept");
             }
         }
         Attempt::Done(Box::new(outcome))
@@ -283,10 +275,11 @@ fn context(request: &Request, id: &RequestId) -> [u8; 32] {
     hash.finish()
 }
 
-fn forgotten(id: &RequestId) -> Error {
+/// Of what comes too late nobody knows any more whether it was done.
+fn forgotten(id: &RequestId, now: Timestamp) -> Error {
     match id {
-        RequestId::Numbered { .. } => Error::Unresolved,
-        RequestId::Proxied { .. } => Error::Unavailable(PROXY_WINDOW.into()),
+        RequestId::Proxied { made, .. } if *made > now => Error::Unavailable(PROXY_WINDOW.into()),
+        RequestId::Proxied { .. } | RequestId::Numbered { .. } => Error::Unresolved,
     }
 }
 
@@ -316,5 +309,5 @@ const CONTEXT_TAG: &[u8] = b"strongroom request 2\0";
 
 const OTHER_REQUEST: &str = "this request id was used for another request, or with another token";
 
-const PROXY_WINDOW: &str = "the proxy's request id is not of the last 30 seconds: a request comes \
-                            too late, or the proxy's clock is wrong; nothing was done";
+const PROXY_WINDOW: &str = "the proxy's request id is from more than 30 seconds in the future: the \
+                            proxy's clock, or this cluster's, is wrong; nothing was done";

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use super::revocation::{ACT_TIME_MAX, deadline, is_of_node};
+use super::errors::guarded;
+use super::revocation::{ACT_TIME_MAX, deadline};
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::framework::Begun;
 use crate::lease::{IntentStore, StoredIntent};
 use crate::mount::ROOT_NAMESPACE;
-use crate::request::{Error, Params, Reply, Request};
+use crate::request::{Error, Operation, Params, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
 
@@ -57,7 +58,7 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> Option<Error> {
         txn.keep();
-        match self.prepare(txn, request, known, target?).await {
+        match guarded(self.prepare(txn, request, known, target?)).await {
             Ok(intention) => {
                 known.intention = intention;
                 None
@@ -76,11 +77,15 @@ impl Pipeline {
         known: &Known,
         target: &Target,
     ) -> Result<Option<Intention>, Error> {
-        if !target.found.is_some_and(|found| found.intends) {
+        let Some(found) = target.found.filter(|found| found.prepares) else {
             return Ok(None);
-        }
-        if known.spends_last {
+        };
+        if found.intends && known.spends_last {
             return Err(super::lease::last_use());
+        }
+        // What is read is made, and leased.
+        if known.operation == Operation::Read {
+            self.take_place(txn, request, known, target)?;
         }
         let prefix = format!("{ROOT_NAMESPACE}{}", target.entry.storage_prefix());
         let context = self.context(txn, &prefix, target, known.caller.as_ref(), request);
@@ -113,13 +118,19 @@ impl Pipeline {
         target: Option<&Target>,
     ) -> (Result<Reply, Error>, Acted) {
         let Some(intention) = &known.intention else {
-            return (self.run(txn, request, known, target).await, Acted::Done);
+            return (guarded(self.run(txn, request, known, target)).await, Acted::Done);
         };
         let run = async {
             self.note_mount(txn, request, intention)?;
-            self.run(txn, request, known, target).await
+            guarded(self.run(txn, request, known, target)).await
         };
-        match tokio::time::timeout(ACT_TIME_MAX, run).await {
+        // What was written down may have taken its time: whoever settles it must find it done.
+        let left = intention.stored.settle_after.since(self.clock.now());
+        let left = left.saturating_sub(GRACE).min(ACT_TIME_MAX);
+        if left.is_zero() {
+            return (Err(Error::Unavailable(HELD_UP.into())), Acted::Failed);
+        }
+        match tokio::time::timeout(left, run).await {
             Ok(Ok(reply)) => (Ok(reply), Acted::Done),
             // It would be run again, and must not be.
             Ok(Err(Error::Conflict)) => (Err(outrun()), Acted::Failed),
@@ -142,6 +153,17 @@ impl Pipeline {
         Err(Error::Unavailable("the mount has changed meanwhile: try again".into()))
     }
 
+    /// Whether someone has settled the act, or is about to. What is not settled is noted: the
+    /// transaction conflicts where it is settled meanwhile.
+    pub(super) fn is_settled(&self, txn: &mut Txn, known: &Known) -> Result<bool, Error> {
+        let Some(intention) = &known.intention else {
+            return Ok(false);
+        };
+        let mut core = txn.scope(CORE);
+        let stored = IntentStore::new(&mut core).get(&intention.mount, &intention.id)?;
+        Ok(stored.is_none_or(|stored| stored.given_up))
+    }
+
     /// An intent whose handler has answered goes, or is left to be settled soon.
     pub(super) fn conclude(&self, txn: &mut Txn, known: &Known, acted: Acted) -> Result<(), Error> {
         let Some(intention) = &known.intention else {
@@ -153,7 +175,8 @@ impl Pipeline {
         match acted {
             Acted::Done => intents.remove(&intention.mount, &intention.id),
             Acted::Failed => {
-                let stored = StoredIntent { settle_after: now, ..intention.stored.clone() };
+                let stored =
+                    StoredIntent { settle_after: now, given_up: true, ..intention.stored.clone() };
                 intents.put(&intention.mount, &intention.id, &stored)
             }
             Acted::Unknown => Ok(()),
@@ -166,10 +189,22 @@ impl Pipeline {
         if known.intention.is_none() {
             return;
         }
-        let given_up = self.internal(|txn| self.conclude(txn, known, Acted::Failed)).await;
-        if let Err(error) = given_up {
-            tracing::debug!(%error, "an act outside is settled when its time is over");
+        settled_later(self.internal(|txn| self.conclude(txn, known, Acted::Failed)).await);
+    }
+
+    /// As [`Self::give_up`], where the entry with the outcome may have been applied all the same:
+    /// then the intent went with it.
+    pub(super) async fn give_up_unless_kept(&self, known: &Known) {
+        if known.intention.is_none() {
+            return;
         }
+        let given_up = self.internal(|txn| {
+            if self.is_settled(txn, known)? {
+                return Ok(());
+            }
+            self.conclude(txn, known, Acted::Failed)
+        });
+        settled_later(given_up.await);
     }
 
     /// Settles what is left of a mount's acts, as far as its time has come. One after the other;
@@ -199,6 +234,14 @@ impl Pipeline {
             let Some(stored) = stored.filter(|stored| stored.settle_after <= now) else {
                 return Ok(false);
             };
+            if !stored.given_up {
+                // Before anything is undone: whoever began and has come to life again must not
+                // say that it stands.
+                let stored = StoredIntent { given_up: true, ..stored };
+                IntentStore::new(&mut txn.scope(CORE)).put(mount, id, &stored)?;
+                self.commit(txn, &request, &Known::default(), NOTHING).await?;
+                continue;
+            }
             let outcome = match self.mount_of(&mut txn, mount) {
                 Ok((entry, engine)) => {
                     let prefix = format!("{ROOT_NAMESPACE}{}", entry.storage_prefix());
@@ -212,10 +255,11 @@ impl Pipeline {
                 if matches!(error, Error::Conflict) {
                     continue;
                 }
-                if is_of_node(error) {
+                if error.is_of_node() {
                     return outcome.map(|()| false);
                 }
-                tracing::warn!(%error, act = stored.act, "an act outside is settled later");
+                let error = error.case();
+                tracing::warn!(error, mount, act = stored.act, "an act outside is settled later");
                 txn.roll_back();
             }
             let mut core = txn.scope(CORE);
@@ -234,7 +278,14 @@ impl Pipeline {
     }
 }
 
-fn outrun() -> Error {
+fn settled_later(given_up: Result<(), Error>) {
+    if let Err(error) = given_up {
+        let error = error.case();
+        tracing::debug!(error, "an act outside is settled when its time is over");
+    }
+}
+
+pub(super) fn outrun() -> Error {
     Error::Unavailable(super::OUTRUN.into())
 }
 
@@ -244,5 +295,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Settled in one go.
 const INTENTS_MAX: usize = 1024;
+
+const HELD_UP: &str = "the request was held up before it could act outside: try again";
 
 const TOO_SLOW: &str = "what the engine talks to did not answer in time: what was begun is undone";

@@ -86,7 +86,7 @@ impl Limiter {
     }
 
     /// `None` where there are no quotas: that costs one look at a revision.
-    fn quotas(&self, txn: &mut Txn) -> Result<Option<Arc<Quotas>>, Error> {
+    pub(super) fn quotas(&self, txn: &mut Txn) -> Result<Option<Arc<Quotas>>, Error> {
         let mut scope = txn.scope(CORE);
         let mut store = QuotaStore::new(&mut scope);
         let revision = store.revision()?;

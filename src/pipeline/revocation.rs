@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::errors::guarded;
 use super::locks::Locks;
 use super::{CORE, Commit, Known, NOTHING, Pipeline};
 use crate::auth::token::TokenStore;
 use crate::framework::Leased;
-use crate::lease::{Counts, LeaseStore, MountPlaces, State, id_of_file};
+use crate::lease::{Counts, LeaseStore, MountPlaces, State};
 use crate::mount::ROOT_NAMESPACE;
 use crate::request::{Error, Reply, Request, Then};
-use crate::txn::Txn;
+use crate::text::of_name;
+use crate::txn::{Page, Txn};
 
 /// What the active node remembers of leases.
 #[derive(Default)]
 pub struct Leases {
     pub counts: Counts,
-    pub(super) locks: Locks,
+    /// Two acts outside on one lease.
+    pub(super) locks: Locks<String>,
 }
 
 /// What came of an attempt to end a lease.
@@ -36,7 +39,10 @@ impl Pipeline {
     /// # Errors
     /// Where this node does not lead, or the store cannot be read. It stays to be ended.
     pub async fn end_lease(&self, mount: &str, id: &str) -> Result<Ended, Error> {
-        let _one_at_a_time = self.leases.locks.lock(id).await;
+        let deadline_of_wait = tokio::time::Instant::now() + super::REQUEST_TIME_MAX;
+        let Some(_lock) = self.leases.locks.lock(id.to_owned(), deadline_of_wait).await else {
+            return Ok(Ended::NotYet(Error::Unavailable(BUSY.into())));
+        };
         let request = Request { path: id.to_owned(), ..Request::default() };
         for _ in 0..super::INTERNAL_TRIES_MAX {
             let mut txn = self.begin().await?;
@@ -65,18 +71,24 @@ impl Pipeline {
             match outcome {
                 Ok(()) => LeaseStore::new(&mut txn.scope(CORE)).ended(mount, id)?,
                 Err(Error::Conflict) => continue,
-                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) if error.is_of_node() => return Err(error),
                 Err(error) => {
                     txn.roll_back();
                     let mut core = txn.scope(CORE);
                     let mut leases = LeaseStore::new(&mut core);
                     if lease.force {
-                        tracing::warn!(%error, lease = id, "ended by force: its engine failed");
+                        let error = error.case();
+                        tracing::warn!(
+                            error,
+                            mount,
+                            "a lease was ended by force: its engine failed"
+                        );
                         leases.ended(mount, id)?;
                     } else {
                         let state = leases.failed(mount, id, lease, &text_of(&error), now)?;
                         if state == State::Irrevocable {
-                            tracing::error!(%error, lease = id, "a lease cannot be ended");
+                            let error = error.case();
+                            tracing::error!(error, mount, "a lease cannot be ended");
                         }
                         ended = Ended::NotYet(error);
                     }
@@ -106,10 +118,10 @@ impl Pipeline {
     /// What a handler has left to do once its transaction stands.
     pub(super) async fn finish(
         &self,
-        reply: Reply,
+        mut reply: Reply,
         deadline: tokio::time::Instant,
     ) -> Result<Reply, Error> {
-        let finished = match &reply.then {
+        let finished = match &reply.then.take() {
             Some(Then::AwaitLease { mount, id }) => {
                 tokio::time::timeout_at(deadline, self.await_lease(mount, id)).await
             }
@@ -119,7 +131,7 @@ impl Pipeline {
             Some(Then::RenewLease { .. } | Then::RenewToken { .. }) | None => return Ok(reply),
         };
         match finished {
-            Ok(outcome) => outcome.map(|()| reply),
+            Ok(outcome) => outcome.map(|()| reply).map_err(Error::once_begun),
             Err(_) => {
                 let reply = Reply { status: Some(202), ..reply };
                 Ok(reply.warn("the revocation takes longer than a request may: it goes on"))
@@ -142,22 +154,61 @@ impl Pipeline {
         let step = |txn: &mut Txn| TokenStore::new(&mut txn.scope(CORE)).work_off_prefix(job);
         while self.internal(step).await? {}
         let mounts = self.internal(|txn| MountPlaces::new(&mut txn.scope(CORE)).under(prefix));
-        let (mut ended, mut failed) = (0_u64, Vec::new());
+        let (mut ended, mut failed, mut first) = (0_u64, 0_u64, None);
         for mount in mounts.await? {
+            let mut failed_here = 0;
             let mut after = None;
             loop {
-                let page = self.internal(|txn| {
-                    let mut core = txn.scope(CORE);
-                    let mut leases = LeaseStore::new(&mut core);
-                    leases.page(State::Ending, &mount, after.as_deref(), PAGE_LEASES)
-                });
-                let page = page.await?;
-                let ids = page.names.iter().map(|file| id_of_file(file));
+                let page = self.lease_page(State::Ending, &mount, after.as_deref()).await?;
+                let ids = page.names.iter().map(|file| of_name(file));
                 let ids = ids.filter(|id| id.starts_with(prefix)).collect();
                 for outcome in self.end_leases(&mount, ids, PARALLEL_OF_REQUEST).await {
                     match outcome? {
                         Ended::Yes => ended += 1,
-                        Ended::NotYet(error) => failed.push(text_of(&error)),
+                        Ended::NotYet(error) => {
+                            failed_here += 1;
+                            first.get_or_insert_with(|| text_of(&error));
+                        }
+                    }
+                }
+                if page.is_last {
+                    break;
+                }
+                after = page.names.into_iter().next_back();
+            }
+            // Who repeats the request finds what failed before, and nothing left to end.
+            let (waiting, error) = self.waiting_below(&mount, prefix).await?;
+            failed += waiting.max(failed_here);
+            first = first.or(error);
+        }
+        match first {
+            None => Ok(()),
+            Some(first) => Err(Error::Failed(format!(
+                "failed to revoke {failed} of {} leases, which are tried again; the first: {first}",
+                ended + failed
+            ))),
+        }
+    }
+
+    /// Leases that could not be ended yet: how many, and why one could not.
+    async fn waiting_below(
+        &self,
+        mount: &str,
+        prefix: &str,
+    ) -> Result<(u64, Option<String>), Error> {
+        let (mut count, mut error) = (0, None);
+        for state in [State::Waiting, State::Irrevocable] {
+            let mut after = None;
+            loop {
+                let page = self.lease_page(state, mount, after.as_deref()).await?;
+                let ids = page.names.iter().map(|file| of_name(file));
+                for id in ids.filter(|id| id.starts_with(prefix)) {
+                    count += 1;
+                    if error.is_none() {
+                        let read = self.internal(|txn| {
+                            LeaseStore::new(&mut txn.scope(CORE)).get_in(state, mount, &id)
+                        });
+                        error = read.await?.map(|lease| lease.error);
                     }
                 }
                 if page.is_last {
@@ -166,14 +217,20 @@ impl Pipeline {
                 after = page.names.into_iter().next_back();
             }
         }
-        match failed.first() {
-            None => Ok(()),
-            Some(first) => Err(Error::Failed(format!(
-                "failed to revoke {} of {} leases, which are tried again; the first: {first}",
-                failed.len(),
-                ended + failed.len() as u64
-            ))),
-        }
+        Ok((count, error))
+    }
+
+    async fn lease_page(
+        &self,
+        state: State,
+        mount: &str,
+        after: Option<&str>,
+    ) -> Result<Page, Error> {
+        self.internal(|txn| {
+            let mut core = txn.scope(CORE);
+            LeaseStore::new(&mut core).page(state, mount, after, PAGE_LEASES)
+        })
+        .await
     }
 
     /// Ends several leases of a mount, some at a time.
@@ -190,18 +247,13 @@ impl Pipeline {
 
 /// Gives an act outside as long as it may take.
 pub(super) async fn deadline<T>(act: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(ACT_TIME_MAX, act).await {
+    match tokio::time::timeout(ACT_TIME_MAX, guarded(act)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Failed(format!(
             "what the engine talks to did not answer within {} seconds",
             ACT_TIME_MAX.as_secs()
         ))),
     }
-}
-
-/// Whether an error says nothing of what was tried.
-pub(super) fn is_of_node(error: &Error) -> bool {
-    matches!(error, Error::DiskFull | Error::LeadershipLost | Error::NotActive | Error::Sealed)
 }
 
 /// What is kept and told to operators: of an error of the program, its cause.
@@ -214,6 +266,8 @@ pub(super) fn text_of(error: &Error) -> String {
 
 /// Of one act outside.
 pub const ACT_TIME_MAX: Duration = Duration::from_secs(30);
+
+pub(super) const BUSY: &str = "another act on the same lease is under way: try again";
 
 /// Of one request that waits for many.
 const PARALLEL_OF_REQUEST: usize = 16;

@@ -126,7 +126,8 @@ fn coded(name: &str, bytes: &[u8]) -> Vec<u8> {
             VoteResponse TransferRequest TransferResponse LogNotFlushed NotCandidate SnapshotChunk
             SnapshotHeader SnapshotEnd SnapshotResponse ReadIndexRequest ReadIndexResponse
             JoinRequest JoinResponse Application Admission JoinRefusal RenewRequest RenewResponse;
-        forward: Request Header Answer NotActive Reply Pair RawBody Auth Lease WrapInfo Error;
+        forward: Request Header Answer NotActive Reply AwaitLease AwaitPrefix Pair
+            RawBody Auth Lease WrapInfo Error;
         log: Entry Batch ReadRecord ReadDirectory Restore RestoreBegin RestoreGiveUp RestorePiece
             RestoreReplace SystemRead SystemWrite Write;
         raft: LeaderId LogId Vote Entry Blank Membership Voters Member Position StateImage

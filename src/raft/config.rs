@@ -121,13 +121,8 @@ impl Options {
 pub const TRANSACTION_BYTES_MOST: usize = 32 * 1024 * 1024;
 
 /// Between attempts to reach a node; the last one for all further ones.
-pub(super) const BACKOFF: [Duration; 5] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(500),
-];
+pub(super) const BACKOFF: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(50), Duration::from_millis(100)];
 
 /// For all of a snapshot.
 pub(super) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);

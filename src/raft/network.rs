@@ -370,5 +370,5 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Without an answer to entries under way, the node is taken for unreachable.
 const APPEND_STALL: Duration = Duration::from_secs(10);
 
-const BACKOFF_LAST: Duration = Duration::from_millis(500);
+const BACKOFF_LAST: Duration = Duration::from_millis(100);
 const NO_CONFLICT: &str = "a conflict before the first entry";

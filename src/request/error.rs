@@ -15,6 +15,10 @@ pub enum Error {
     /// shown. 400.
     #[error("{0}")]
     InvalidCredentials(String),
+    /// Of a login: there is nobody of this name. Counted as [`Self::InvalidCredentials`], so that
+    /// nobody learns who exists; the text is shown. 400.
+    #[error("{0}")]
+    UnknownUser(String),
     /// The pipeline: run the handler again.
     #[error("what the request read has changed")]
     Conflict,
@@ -105,9 +109,56 @@ impl Error {
                 | Self::NotFound
                 | Self::NotFoundWith(_)
                 | Self::TooLarge(_)
+                | Self::UnknownUser(_)
                 | Self::UnsupportedOperation
                 | Self::UnsupportedPath
         )
+    }
+
+    /// Whether it is the node's alone, and says nothing of what was tried: all waits.
+    pub fn is_of_node(&self) -> bool {
+        matches!(self, Self::DiskFull | Self::LeadershipLost | Self::NotActive | Self::Sealed)
+    }
+
+    /// The same of a request that has committed or done something already: that nothing was done
+    /// is not true of it.
+    #[must_use]
+    pub fn once_begun(self) -> Self {
+        if matches!(self, Self::NotActive) { Self::LeadershipLost } else { self }
+    }
+
+    /// What kind of error it is, in words of this program alone: nothing of the request, of an
+    /// engine's backend or of the store is repeated. For logs, and for audit.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) | Self::TooLarge(_) => "invalid request",
+            Self::Conflict => "what the request read has changed",
+            Self::Denied | Self::Forbidden(_) => "permission denied",
+            Self::DiskFull => "not enough free disk space to write",
+            Self::Failed(_) | Self::Internal(_) => "internal error",
+            Self::InvalidCredentials(_) | Self::UnknownUser(_) => "invalid credentials",
+            Self::LeadershipLost | Self::Unresolved => "leadership changed during the request",
+            Self::Missing(_) | Self::NotFound | Self::NotFoundWith(_) => "not found",
+            Self::NoRoute(_) | Self::UnsupportedPath => "unsupported path",
+            Self::NotActive => "no active node",
+            Self::Sealed => "Vault is sealed",
+            Self::StateNotPresent => "required index state not present",
+            Self::TooMany(_) | Self::TooManyWith { .. } => "request path quota exceeded",
+            Self::Unavailable(_) => "unavailable",
+            Self::Uninitialized => "Vault is not initialized",
+            Self::UnsupportedOperation => "unsupported operation",
+        }
+    }
+
+    /// A stored record is not what it was read as. Where, but not what: the source would repeat
+    /// what it found, which is a secret.
+    pub fn damaged(source: &serde_json::Error) -> Self {
+        Self::internal(format!(
+            "a stored record cannot be read: a {:?} error at line {}, column {}",
+            source.classify(),
+            source.line(),
+            source.column()
+        ))
     }
 
     pub fn bad_request(text: impl Into<String>) -> Self {

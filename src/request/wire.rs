@@ -9,11 +9,11 @@ use prost::Message as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Auth, Body, Error, Lease, RawBody, Reply, TokenType, WrapInfo};
+use super::{Auth, Body, Error, Lease, RawBody, Reply, Then, TokenType, WrapInfo};
 use crate::clock::Timestamp;
 use crate::proto::forward as proto;
 use crate::proto::forward::Kind;
-use crate::proto::forward::reply::Body as EncodedBody;
+use crate::proto::forward::reply::{Body as EncodedBody, Then as EncodedThen};
 
 /// A message that is not what [`encode_reply`] or [`encode_error`] makes: which part of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -50,6 +50,28 @@ pub fn encode_reply(reply: &Reply) -> proto::Reply {
         status: reply.status.map(u32::from),
         headers: pairs(&reply.headers),
         mount_type: reply.mount_type.clone(),
+        then: reply.then.as_ref().and_then(encode_then),
+    }
+}
+
+/// Whoever repeats the request is not to be told that it has happened while it goes on. What is
+/// done within the transaction is done by then.
+fn encode_then(then: &Then) -> Option<EncodedThen> {
+    match then.clone() {
+        Then::AwaitLease { mount, id } => {
+            Some(EncodedThen::AwaitLease(proto::AwaitLease { mount, id }))
+        }
+        Then::AwaitPrefix { job, prefix } => {
+            Some(EncodedThen::AwaitPrefix(proto::AwaitPrefix { job, prefix }))
+        }
+        Then::RenewLease { .. } | Then::RenewToken { .. } => None,
+    }
+}
+
+fn decode_then(then: EncodedThen) -> Then {
+    match then {
+        EncodedThen::AwaitLease(of) => Then::AwaitLease { mount: of.mount, id: of.id },
+        EncodedThen::AwaitPrefix(of) => Then::AwaitPrefix { job: of.job, prefix: of.prefix },
     }
 }
 
@@ -88,7 +110,7 @@ pub fn decode_reply(reply: proto::Reply) -> Result<Reply, Malformed> {
         status: status.map_err(|_| Malformed("status"))?,
         headers: map(reply.headers),
         mount_type: reply.mount_type,
-        then: None,
+        then: reply.then.map(decode_then),
     })
 }
 
@@ -149,7 +171,7 @@ fn decode_auth(auth: proto::Auth) -> Result<Auth, Malformed> {
 pub fn encode_error(error: &Error) -> proto::Error {
     let mut reply = None;
     let (kind, text) = match error {
-        Error::BadRequest(text) | Error::InvalidCredentials(text) => {
+        Error::BadRequest(text) | Error::InvalidCredentials(text) | Error::UnknownUser(text) => {
             (Kind::BadRequest, text.clone())
         }
         Error::Conflict => (Kind::Conflict, String::new()),

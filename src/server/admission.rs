@@ -24,6 +24,15 @@ use crate::seal;
 use crate::secret::Secret;
 use crate::sys::{Admitted, Answer, Challenge, Joiner, NodeRecord};
 
+/// What a good answer says, and is authenticated by.
+pub(super) struct Checked {
+    id: u64,
+    cluster: String,
+    key: LockedKey,
+    /// The id of the node whose place it takes.
+    replaces: Option<u64>,
+}
+
 impl Control {
     pub(super) fn replicated(&self) -> Result<&Replicated, Error> {
         self.consensus.replicated().ok_or_else(|| {
@@ -50,12 +59,8 @@ impl Control {
         })
     }
 
-    /// Checks an answer, and makes the joiner a learner with a certificate.
-    pub(super) async fn take_answer(
-        &self,
-        answer: &Answer,
-        authority_key: Secret<String>,
-    ) -> Result<(Admitted, u64, NodeRecord), Error> {
+    /// Whether whoever answers has opened the challenge, and the node may join.
+    pub(super) fn checked(&self, answer: &Answer) -> Result<Checked, Error> {
         let node = self.replicated()?;
         let id = raft_id(&answer.raft_id)?;
         let cluster = self.cluster()?.ok_or(Error::Uninitialized)?;
@@ -77,9 +82,20 @@ impl Control {
                  as another",
             ));
         }
+        Ok(Checked { id, cluster: cluster.id, key, replaces })
+    }
+
+    /// Checks an answer, and makes the joiner a learner with a certificate.
+    pub(super) async fn take_answer(
+        &self,
+        answer: &Answer,
+        authority_key: Secret<String>,
+    ) -> Result<(Admitted, u64, NodeRecord), Error> {
+        let node = self.replicated()?;
+        let Checked { id, cluster, key, replaces } = self.checked(answer)?;
         let authority = self.authority(&authority_key)?;
         let request = decoded(&answer.request)?;
-        let name = NodeName { cluster: cluster.id, node: id };
+        let name = NodeName { cluster, node: id };
         let certificate = authority
             .issue(&request, &name, self.now(), self.rng())
             .map_err(|error| Error::BadRequest(error.to_string()))?;

@@ -13,10 +13,10 @@ use super::joining::{JoinTarget, Pending};
 use super::migration::Migration;
 use super::process::NodeProcess;
 use super::replicated::{Replicated, url_of};
-use super::seals::{Wrapper, backends};
-use super::unsealing::{Shares, Way};
+use super::seals::{Looked, Wrapper};
+use super::unsealing::{RecoveryGuard, Shares, Way};
 use crate::audit::Broker;
-use crate::barrier::{Barrier, Keyring};
+use crate::barrier::{Barrier, Keyring, UnwrapError};
 use crate::clock::{Clock, Timestamp};
 use crate::kms::Seals;
 use crate::log::{BoxFuture, LogError, ReplicatedLog};
@@ -67,7 +67,9 @@ pub struct Control {
     pub(super) telemetry: Arc<Telemetry>,
     /// Shares given so far. Never leaves this node's memory.
     pub(super) shares: Shares,
+    pub(super) recovery_guard: RecoveryGuard,
     pub(super) seals: Arc<Seals>,
+    pub(super) seals_looked: Looked,
     /// A move to another seal that awaits this node's leadership.
     pub(super) migration: std::sync::Mutex<Option<Migration>>,
     was_open: AtomicBool,
@@ -100,6 +102,7 @@ impl Control {
         Self {
             keys,
             seals,
+            seals_looked: Looked::default(),
             migration: std::sync::Mutex::default(),
             was_open: AtomicBool::new(false),
             audit,
@@ -112,6 +115,7 @@ impl Control {
             rng,
             telemetry,
             shares: std::sync::Mutex::default(),
+            recovery_guard: tokio::sync::Mutex::default(),
             pending: std::sync::Mutex::default(),
             initialising: tokio::sync::Mutex::default(),
             admitting: tokio::sync::Mutex::default(),
@@ -170,7 +174,7 @@ impl Control {
     }
 
     /// Whether a seal that opens by itself may not: this node was open, and whoever or whatever
-    /// sealed it had a reason. `sys/unseal` or a restart opens it.
+    /// sealed it had a reason. Recovery shares or a restart open it.
     pub(super) fn stays_sealed(&self) -> bool {
         self.was_open.load(Ordering::Relaxed)
     }
@@ -179,11 +183,46 @@ impl Control {
         self.rng.clone()
     }
 
-    pub(super) fn open(&self, keyring: Arc<Keyring>) {
-        self.was_open.store(true, Ordering::Relaxed);
+    /// With the keyring of this record.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the record has changed meanwhile, and this keyring does not
+    /// lead to the one that is there now: the node stays sealed.
+    pub(super) fn open(&self, keyring: Arc<Keyring>, record: &KeyringRecord) -> Result<(), Error> {
+        // From here on whatever is applied is followed; what was applied before is not.
         self.barrier.open(keyring);
+        if let Err(error) = self.catch_up(record) {
+            self.barrier.close();
+            return Err(error);
+        }
+        self.was_open.store(true, Ordering::Relaxed);
         self.consensus.follow_seal();
         tracing::info!("unsealed");
+        Ok(())
+    }
+
+    fn catch_up(&self, record: &KeyringRecord) -> Result<(), Error> {
+        let mut followed = record.clone();
+        while let Some(record) = self.keyring_record()?
+            && record != followed
+        {
+            let current = self.barrier.keyring()?;
+            match record.follow(&current) {
+                // Otherwise another entry was applied: looked at again.
+                Ok(next) => {
+                    if self.barrier.exchange(&current, Arc::new(next)) {
+                        followed = record;
+                    }
+                }
+                Err(UnwrapError::Older) => return Ok(()),
+                Err(error) => {
+                    return Err(Error::Unavailable(format!(
+                        "the keys have changed while this node opened, try again: {error}"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn rng(&self) -> &dyn Rng {
@@ -267,6 +306,7 @@ impl Control {
         self.consensus.follow_seal();
         self.keys.forget();
         self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
+        *self.migration.lock().unwrap_or_else(PoisonError::into_inner) = None;
         tracing::info!("sealed");
     }
 }
@@ -281,7 +321,7 @@ impl NodeControl for Control {
     }
 
     fn seal_backends(&self) -> BoxFuture<'_, Vec<BackendStatus>> {
-        Box::pin(backends(&self.seals))
+        Box::pin(self.seals_looked.backends(&self.seals))
     }
 
     fn keys(&self) -> &Keys {
@@ -479,6 +519,10 @@ impl NodeControl for Control {
 
     fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error> {
         self.make_challenge(joiner)
+    }
+
+    fn check_answer(&self, answer: &Answer) -> Result<(), Error> {
+        self.checked(answer).map(drop)
     }
 
     fn admit<'a>(

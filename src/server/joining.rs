@@ -207,7 +207,7 @@ impl Control {
             Err(error) => return Err(error),
         };
         let keyring = seal::try_open(&record, shares).map_err(Error::internal)?;
-        self.open(Arc::new(keyring));
+        self.open(Arc::new(keyring), &record)?;
         node.checkpoint().await;
         Ok(())
     }

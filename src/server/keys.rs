@@ -17,22 +17,15 @@ use crate::txn::{Scope, Txn};
 /// Runs until dropped.
 pub async fn tend_keys(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut looked: Option<Instant> = None;
-    let mut settled: Option<Instant> = None;
     loop {
         tokio::time::sleep(PAUSE).await;
         if control.consensus.role() != Role::Active || control.barrier.is_sealed() {
             control.keys().forget();
-            (looked, settled) = (None, None);
+            looked = None;
             continue;
         }
         if let Err(error) = end_old_shares(&control, &pipeline).await {
             tracing::warn!(%error, "the shares of before a rekey end later");
-        }
-        if settled.is_none_or(|settled| settled.elapsed() >= SETTLE_PAUSE) {
-            settled = Some(Instant::now());
-            if let Err(error) = control.settle_seal(&pipeline).await {
-                tracing::warn!(%error, "the seal stays as it is for now");
-            }
         }
         if looked.is_none_or(|looked| looked.elapsed() >= LOOK_PAUSE) {
             looked = Some(Instant::now());
@@ -40,6 +33,21 @@ pub async fn tend_keys(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 tracing::warn!(%error, "the keyring is looked at later");
             }
         }
+    }
+}
+
+/// Moves to the seals of the configuration, until dropped. In a task of its own: a key service that
+/// does not answer holds up nothing else.
+pub async fn settle_seals(control: Arc<Control>, pipeline: Arc<Pipeline>) {
+    loop {
+        if control.consensus.role() == Role::Active
+            && !control.barrier.is_sealed()
+            && let Err(error) = control.settle_seal(&pipeline).await
+        {
+            tracing::warn!(%error, "the seal stays as it is for now");
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -66,6 +74,13 @@ async fn look(control: &Control, pipeline: &Pipeline) -> Result<(), Error> {
     let counted = pipeline.internal(|txn| keys.count(&mut scope(txn))).await?;
     keys.counted(counted);
     pipeline.internal(|txn| keys.drop_bridge(&mut scope(txn))).await?;
+    if !keys.awaits_end() && control.keyring_record()?.is_some_and(|record| record.has_previous()) {
+        tracing::warn!(
+            "the unseal keys of before the last rekey still open, as nobody has shown the new ones \
+             to this node: seal this node and unseal it with them, or make a root token with them, \
+             or rekey again"
+        );
+    }
     let rng = pipeline.rng.as_ref();
     let rotated = pipeline
         .internal(|txn| {

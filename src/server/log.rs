@@ -135,13 +135,7 @@ impl Log {
             word => LogFormat::from_word(word)
                 .ok_or_else(|| Error::bad_request("unknown log format"))?,
         };
-        let mut state = self.lock();
-        state.watchers.retain(|watcher| !watcher.lines.is_closed());
-        if state.watchers.len() >= WATCHERS_MAX {
-            return Err(Error::TooMany(format!(
-                "{WATCHERS_MAX} clients watch the log of this node already"
-            )));
-        }
+        self.lock().check_room()?;
         Ok((level, format))
     }
 
@@ -150,16 +144,20 @@ impl Log {
     /// # Errors
     /// As [`Self::check`].
     pub fn watch(
-        &self,
+        &'static self,
         level: &str,
         format: &str,
     ) -> Result<BoxStream<'static, std::io::Result<Bytes>>, Error> {
         let (level, format) = self.check(level, format)?;
         let (sender, receiver) = mpsc::channel(LINES_MAX);
-        self.lock().watchers.push(Watcher { level, format, lines: sender, lost: 0 });
+        let mut state = self.lock();
+        state.check_room()?;
+        state.watchers.push(Watcher { level, format, lines: sender, lost: 0 });
+        drop(state);
+        let receiver = Watching { log: self, lines: receiver };
         self.count();
-        let next = |mut receiver: mpsc::Receiver<Bytes>| async move {
-            let line = match tokio::time::timeout(SILENCE_MAX, receiver.recv()).await {
+        let next = |mut receiver: Watching| async move {
+            let line = match tokio::time::timeout(SILENCE_MAX, receiver.lines.recv()).await {
                 Ok(line) => line?,
                 // Finds out whether the client is there: otherwise who leaves while nothing is
                 // logged would be kept.
@@ -240,7 +238,28 @@ impl Log {
     }
 }
 
+/// A client's end. With it goes what was done for the client's sake.
+struct Watching {
+    log: &'static Log,
+    lines: mpsc::Receiver<Bytes>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.lines.close();
+        self.log.lock().watchers.retain(|watcher| !watcher.lines.is_closed());
+        self.log.count();
+    }
+}
+
 impl State {
+    fn check_room(&self) -> Result<(), Error> {
+        if self.watchers.len() < WATCHERS_MAX {
+            return Ok(());
+        }
+        Err(Error::TooMany(format!("{WATCHERS_MAX} clients watch the log of this node already")))
+    }
+
     fn base(&self) -> LogLevel {
         self.level.unwrap_or(self.configured)
     }

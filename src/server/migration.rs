@@ -17,6 +17,8 @@ use crate::txn::Txn;
 /// A move that shares have authorised on this node. It is made by whoever is active: until then
 /// it waits in memory.
 pub(super) struct Migration {
+    /// The seal that the shares were of: of another one they authorise nothing.
+    pub(super) from: SealConfiguration,
     /// What the shares combine to: it becomes the recovery key, or the seal key.
     pub(super) key: LockedKey,
     pub(super) division: Division,
@@ -59,8 +61,16 @@ impl Control {
         let Some(migration) = taken else {
             return Ok(());
         };
+        if migration.from != now && matches!(way, Way::ToSeals | Way::ToShares) {
+            tracing::warn!(
+                "the seal has changed since the keys for its migration were given: the migration \
+                 is forgotten; seal this node and give the present keys"
+            );
+            return Ok(());
+        }
         let outcome = self.migrate(pipeline, &now, way, &migration).await;
-        if outcome.is_err() {
+        // Whoever has sealed this node has called it off.
+        if outcome.is_err() && !self.barrier.is_sealed() {
             self.await_migration(migration);
         }
         outcome
@@ -73,7 +83,7 @@ impl Control {
         way: Way,
         migration: &Migration,
     ) -> Result<(), Error> {
-        let Migration { key, division } = migration;
+        let Migration { key, division, .. } = migration;
         match way {
             Way::ToSeals => {
                 let (seal_key, seals) = self.wrapped().await?;

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::consensus::Role;
 use super::control::Control;
-use crate::lease::{IntentStore, LeaseStore, State, id_of_file};
+use crate::lease::{IntentStore, LeaseStore, State};
 use crate::pipeline::{Ended, Pipeline};
 use crate::request::Error;
+use crate::text::of_name;
 
 /// Runs until dropped, at work only while this node is active.
 pub async fn run_revoker(control: Arc<Control>, pipeline: Arc<Pipeline>) {
@@ -94,7 +95,7 @@ impl Revoker {
             if !pipeline.barrier.is_sealed() {
                 // What cannot be read now is read at the next turn.
                 let mounts = with_work(pipeline).await.unwrap_or_else(|error| {
-                    tracing::debug!(%error, "leases wait for their next turn");
+                    tracing::debug!(error = error.case(), "leases wait for their next turn");
                     Vec::new()
                 });
                 let now = Instant::now();
@@ -127,7 +128,7 @@ impl Revoker {
         let has_failed = match round {
             Ok(round) => round.failed > 0 && round.ended == 0,
             Err(error) => {
-                tracing::debug!(%error, "leases wait for their next turn");
+                tracing::debug!(error = error.case(), "leases wait for their next turn");
                 true
             }
         };
@@ -144,7 +145,7 @@ impl Revoker {
 async fn count(pipeline: &Pipeline) {
     let walked = pipeline.internal(|txn| pipeline.leases.counts.walk(&mut txn.scope(CORE)));
     if let Err(error) = walked.await {
-        tracing::debug!(%error, "leases are counted at the next turn");
+        tracing::debug!(error = error.case(), "leases are counted at the next turn");
     }
 }
 
@@ -177,7 +178,7 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
     match pipeline.settle_intents(mount).await {
         Ok(settled) => round.ended += settled,
         Err(error) => {
-            tracing::warn!(%error, mount, "an act outside is settled later");
+            tracing::warn!(error = error.case(), mount, "an act outside is settled later");
             round.failed += 1;
         }
     }
@@ -185,7 +186,7 @@ async fn of_mount(pipeline: &Pipeline, mount: &str, leases_max: usize) -> Result
         let mut core = txn.scope(CORE);
         LeaseStore::new(&mut core).page(State::Ending, mount, None, leases_max)
     });
-    let ids: Vec<String> = page.await?.names.iter().map(|file| id_of_file(file)).collect();
+    let ids: Vec<String> = page.await?.names.iter().map(|file| of_name(file)).collect();
     for ids in ids.chunks(PARALLEL_OF_MOUNT) {
         let (ended, failed) = (round.ended, round.failed);
         for outcome in pipeline.end_leases(mount, ids.to_vec(), PARALLEL_OF_MOUNT).await {

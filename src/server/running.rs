@@ -12,7 +12,8 @@ use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
     CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
-    run_revoker, run_workers, tend_keys, unseal_by_seals, watch_cors, watch_removal,
+    run_revoker, run_workers, settle_seals, tend_keys, unseal_by_seals, watch_cors, watch_removal,
+    watch_seals,
 };
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Cors, Handler, Listener, ListenerSettings, StartError};
@@ -82,6 +83,8 @@ impl Running {
         tasks.spawn("certificates", CertificateWatch::new(tls).run());
         tasks.spawn("renewal", renew_certificate(node.service.clone()));
         tasks.spawn("seals", unseal_by_seals(node.control.clone()));
+        tasks.spawn("watch_seals", watch_seals(node.control.clone()));
+        tasks.spawn("settle_seals", settle_seals(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("keys", tend_keys(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("removal", watch_removal(node.control.clone()));
         tasks.spawn("cors", watch_cors(node.control.clone(), cors));

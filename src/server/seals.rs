@@ -1,7 +1,9 @@
 //! The seals of the configuration, and whether they answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use super::control::Control;
 use super::replicated::StartError;
 use crate::client::{Tls, Verification};
 use crate::config::{Seal as Stanza, StaticSeal as Static, TransitSeal as Transit, env};
@@ -55,8 +57,7 @@ fn transit(seal: &Transit, env: env::Env<'_>) -> Result<Opened, String> {
     let path = |suffix: &str, configured: &Option<std::path::PathBuf>| {
         env::lookup(env, suffix).map(|set| set.value.into()).or_else(|| configured.clone())
     };
-    let skips = env::lookup(env, env::SKIP_VERIFY).is_some_and(|set| set.value != "false")
-        || seal.tls_skip_verify;
+    let skips = env::switch(env, env::SKIP_VERIFY)?.unwrap_or(seal.tls_skip_verify);
     let tls = Tls {
         ca_cert: path(env::CACERT, &seal.tls_ca_cert),
         client_cert: path(env::CLIENT_CERT, &seal.tls_client_cert),
@@ -99,8 +100,56 @@ impl SealWrapper for Wrapper {
     }
 }
 
-/// Asks each seal now.
-pub(super) async fn backends(seals: &Seals) -> Vec<BackendStatus> {
+/// How the seals answered when they were last asked.
+#[derive(Default)]
+pub(super) struct Looked {
+    last: Mutex<Option<Vec<BackendStatus>>>,
+    /// Held while they are asked.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Looked {
+    /// Asks at the beginning alone: whoever wants to know needs no token.
+    pub(super) async fn backends(&self, seals: &Seals) -> Vec<BackendStatus> {
+        if let Some(last) = self.last() {
+            return last;
+        }
+        let _one_at_a_time = self.asking.lock().await;
+        match self.last() {
+            Some(last) => last,
+            None => self.look(seals).await,
+        }
+    }
+
+    async fn look(&self, seals: &Seals) -> Vec<BackendStatus> {
+        let all = asked(seals).await;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(all.clone());
+        all
+    }
+
+    fn last(&self) -> Option<Vec<BackendStatus>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Asks the seals once a minute, sealed or not, until dropped: so that it is known whether they
+/// would open this node, and that a transit seal's token is renewed before it ends.
+pub async fn watch_seals(control: Arc<Control>) {
+    if control.seals.all().is_empty() {
+        return;
+    }
+    loop {
+        {
+            let _one_at_a_time = control.seals_looked.asking.lock().await;
+            control.seals_looked.look(&control.seals).await;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+const LOOK_PAUSE: Duration = Duration::from_secs(60);
+
+async fn asked(seals: &Seals) -> Vec<BackendStatus> {
     let mut all = Vec::new();
     for (name, kind, outcome) in seals.check().await {
         let error = outcome.err().map(|error| error.to_string());

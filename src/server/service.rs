@@ -63,9 +63,9 @@ impl Service {
     /// Here, or on the active node; while there is none, the request waits.
     pub async fn answer(&self, request: Request) -> Answer {
         let _at_work = self.control.process.enter(&request, self.control.now());
-        let watches = request.path == MONITOR && request.operation == Operation::Read;
+        let reads = |path| is_at(&request.path, path) && request.operation == Operation::Read;
+        let (watches, saves) = (reads(MONITOR), reads(SNAPSHOT));
         let watches = watches.then(|| request.params.clone());
-        let saves = request.path == SNAPSHOT && request.operation == Operation::Read;
         let mut answer = self.route(request).await;
         if saves && answer.outcome.is_ok() && answer.redirect.is_none() {
             match self.control.backup().await {
@@ -359,7 +359,7 @@ impl Entrance {
 impl Handler for Entrance {
     fn body_rule(&self, path: &str) -> BodyRule {
         // No deadline: it takes as long as there is state to export.
-        if path == SNAPSHOT { BodyRule::Streamed } else { BodyRule::Parameters }
+        if is_at(path, SNAPSHOT) { BodyRule::Streamed } else { BodyRule::Parameters }
     }
 
     fn handle(&self, request: Request, _: Option<Upload>) -> BoxFuture<'static, Answer> {
@@ -415,6 +415,11 @@ impl Admits for Entrance {
             service.renew(node, request).await
         })
     }
+}
+
+/// As routes do, with a slash at its end or none.
+fn is_at(path: &str, route: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == route
 }
 
 /// What is sent as it is logged, once the request is allowed.

@@ -63,6 +63,8 @@ fn of_tcp(tcp: &TcpListener, settings: &Settings) -> Result<ListenerSettings, Se
     made.request_ids_from = tcp.x_strongroom_request_id_authorized_addrs.0.clone();
     made.proxy_protocol = proxy_protocol(tcp);
     made.metrics = metrics(&tcp.telemetry);
+    made.closes_rekey = tcp.disable_unauthed_rekey_endpoints;
+    made.closes_generate_root = tcp.disable_unauthed_generate_root_endpoints;
     Ok(made)
 }
 

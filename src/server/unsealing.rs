@@ -63,49 +63,37 @@ impl Control {
         if migrate && !migrates {
             return Err(Error::bad_request("no seal migration is under way"));
         }
-        if way == Way::Seals {
-            return self.open_by_seals().await;
-        }
-        // Opened first: the check of the recovery key lies behind the barrier.
-        let (guard, keyring) = if way == Way::ToShares {
-            let keyring = self.keyring_by_seals(&record).await?;
-            (self.recovery_guard(&configuration, &keyring)?, Some(keyring))
-        } else {
-            (Guard::of_root_key(&configuration, &record), None)
+        let guard = match way {
+            Way::Seals | Way::ToShares => self.recovery_guard(way, &configuration, &record).await?,
+            Way::Shares | Way::ToSeals => Arc::new(Guard::of_root_key(&configuration, &record)),
         };
         let opened = {
             let mut quorum = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
             let refused = |error: crate::seal::UnsealError| Error::BadRequest(error.to_string());
-            let opened = quorum.offer(self.rng(), &guard, share).map_err(refused)?;
-            if opened.is_some() {
-                quorum.reset();
-            }
-            opened
+            quorum.offer(self.rng(), &guard, share).map_err(refused)?
         };
         let Some(opened) = opened else {
             return Ok(());
         };
-        let keyring = match (keyring, &opened.root_key) {
-            (Some(keyring), _) => keyring,
-            (None, Some(root_key)) => {
-                let opened = record.open_with(root_key);
-                opened.map_err(|error| {
-                    Error::BadRequest(format!("the root key is open, but: {error}"))
-                })?
-            }
-            (None, None) => return Err(Error::internal("no root key was opened")),
+        let keyring = match &opened.root_key {
+            // While the seals are away the shares are kept: the last one may be given again.
+            None => Ok(self.keyring_by_seals(&record).await?),
+            Some(root_key) => record.open_with(root_key),
         };
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner).reset();
+        let keyring = keyring
+            .map_err(|error| Error::BadRequest(format!("the root key is open, but: {error}")))?;
+        self.open(Arc::new(keyring), &record)?;
         if migrates {
             let division = match way {
                 Way::ToShares => configuration.recovery().map(|recovery| recovery.division),
                 _ => Some(record.division_of(opened.generation, &configuration)),
             };
             let division = division.ok_or_else(|| Error::internal("no recovery key"))?;
-            self.await_migration(Migration { key: opened.key, division });
-        } else if opened.generation == record.generation() {
+            self.await_migration(Migration { from: configuration, key: opened.key, division });
+        } else if way == Way::Shares && opened.generation == record.generation() {
             self.keys().note_used(opened.generation);
         }
-        self.open(Arc::new(keyring));
         Ok(())
     }
 
@@ -118,8 +106,7 @@ impl Control {
             return Ok(());
         };
         let keyring = self.keyring_by_seals(&record).await?;
-        self.open(Arc::new(keyring));
-        Ok(())
+        self.open(Arc::new(keyring), &record)
     }
 
     async fn keyring_by_seals(&self, record: &KeyringRecord) -> Result<Keyring, Error> {
@@ -140,26 +127,32 @@ impl Control {
         record.open_root_key(&seal_key).map_err(|error| Error::Unavailable(error.to_string()))
     }
 
-    fn recovery_guard(
+    /// What the recovery shares are given for. Their check lies behind the barrier, so the seals
+    /// are asked; no more often than the recovery key changes, as anyone may type something.
+    async fn recovery_guard(
         &self,
+        way: Way,
         configuration: &SealConfiguration,
-        keyring: &Keyring,
-    ) -> Result<Guard, Error> {
-        let none = || {
-            Error::bad_request(
-                "this cluster has no recovery key, so nobody can authorise the move: make one \
-                 with the old seal",
-            )
-        };
-        let recovery = configuration.recovery().ok_or_else(none)?;
+        record: &KeyringRecord,
+    ) -> Result<Arc<Guard>, Error> {
+        let recovery = configuration.recovery().ok_or_else(|| no_recovery_key(way))?;
+        let mut known = self.recovery_guard.lock().await;
+        if let Some((of, guard)) = known.as_ref()
+            && of == configuration
+        {
+            return Ok(guard.clone());
+        }
+        let keyring = self.keyring_by_seals(record).await?;
         let key = crate::key::Key::new(format!("root/core/{}", RecoveryRecord::PATH));
         let stored = keyring.stored_key(&key);
         let value = self.consensus.view().get(&stored).map_err(Error::internal)?;
-        let value = value.ok_or_else(none)?.value;
-        let (_, record) = keyring.open_record(&stored, &value).map_err(Error::internal)?;
-        let record: RecoveryRecord =
-            serde_json::from_slice(record.expose()).map_err(Error::internal)?;
-        Ok(Guard::of_key(recovery.division, recovery.generation, record.check()?))
+        let value = value.ok_or_else(|| no_recovery_key(way))?.value;
+        let (_, check) = keyring.open_record(&stored, &value).map_err(Error::internal)?;
+        let check = serde_json::from_slice::<RecoveryRecord>(check.expose());
+        let check = check.map_err(|error| Error::damaged(&error))?;
+        let guard = Arc::new(Guard::of_key(recovery.division, recovery.generation, check.check()?));
+        *known = Some((*configuration, guard.clone()));
+        Ok(guard)
     }
 
     /// Whether this node is sealed, and would open by itself.
@@ -171,6 +164,19 @@ impl Control {
             && self.seal_configuration().ok().flatten().is_some_and(opens)
             && self.consensus.view().system(SystemKey::Keyring).is_ok_and(|record| record.is_some())
     }
+}
+
+fn no_recovery_key(way: Way) -> Error {
+    Error::bad_request(match way {
+        Way::Seals => {
+            "this node opens by itself, and the cluster has no recovery key whose shares could \
+             open it: restart it"
+        }
+        _ => {
+            "this cluster has no recovery key, so nobody can authorise the move: make one with \
+             the old seal"
+        }
+    })
 }
 
 /// Opens this node by its seals after each start, again and again while key services are away.
@@ -194,6 +200,9 @@ pub async fn unseal_by_seals(control: Arc<Control>) {
 
 /// What shares this node was given. In its memory alone.
 pub(super) type Shares = std::sync::Mutex<Quorum>;
+
+/// What recovery shares are given for under this configuration. Held while the seals are asked.
+pub(super) type RecoveryGuard = tokio::sync::Mutex<Option<(SealConfiguration, Arc<Guard>)>>;
 
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! What the active node does unasked: it ends what is due, and the jobs that requests have left.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::sys::{
 pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
     let mut roles = control.consensus.roles();
     let mut known = None;
+    let mut stepped = String::new();
     loop {
         roles.mark_unchanged();
         // By its term, not by its role: this node may have ceased to lead and begun again before
@@ -31,30 +33,38 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
         }
         let mut version_noted = false;
         while *roles.borrow() == Role::Active {
+            let mut pause = PAUSE;
             if control.barrier.is_sealed() {
                 pipeline.forget();
             } else {
+                // None waits for another to succeed. First, because requests wait for it.
+                if let Err(error) = declare(&pipeline, known).await {
+                    tracing::warn!(
+                        error = error.case(),
+                        "audit devices of the configuration are not enabled yet"
+                    );
+                }
                 if !version_noted {
                     version_noted = note_version(&control, &pipeline).await;
                 }
-                // None waits for another to succeed.
-                if let Err(error) = declare(&pipeline).await {
-                    tracing::warn!(%error, "audit devices of the configuration are not enabled yet");
-                }
-                if let Err(error) = work_off(&pipeline).await {
-                    tracing::warn!(%error, "a job waits for its next try");
+                match work_off(&pipeline, &mut stepped, TURN_STEPS_MAX).await {
+                    Ok(Worked::All) => {}
+                    Ok(Worked::Some) => pause = Duration::ZERO,
+                    Err(error) => {
+                        tracing::warn!(error = error.case(), "jobs wait for their next try");
+                    }
                 }
                 if let Err(error) = end_what_is_due(&pipeline).await {
-                    tracing::warn!(%error, "what is due waits for its next try");
+                    tracing::warn!(error = error.case(), "what is due waits for its next try");
                 }
                 if let Err(error) = keep_identity(&control, &pipeline).await {
-                    tracing::warn!(%error, "identity waits for its next turn");
+                    tracing::warn!(error = error.case(), "identity waits for its next turn");
                 }
                 if let Err(error) = settle_nodes(&control, &pipeline).await {
-                    tracing::warn!(%error, "a node waits for its place");
+                    tracing::warn!(error = error.case(), "a node waits for its place");
                 }
             }
-            if tokio::time::timeout(PAUSE, roles.changed()).await.is_ok() {
+            if tokio::time::timeout(pause, roles.changed()).await.is_ok() {
                 break;
             }
         }
@@ -68,27 +78,46 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
 async fn note_version(control: &Control, pipeline: &Pipeline) -> bool {
     let version = &control.identity().version;
     let noted = pipeline.internal(|txn| sys::note_version(txn, version, BUILD_DATE)).await;
-    noted.inspect_err(|error| tracing::warn!(%error, "the version was not noted yet")).is_ok()
+    noted
+        .inspect_err(|error| tracing::warn!(error = error.case(), "the version was not noted yet"))
+        .is_ok()
 }
 
-/// Works every job off; one that fails does not stop the others.
-async fn work_off(pipeline: &Pipeline) -> Result<(), Error> {
-    let names = pipeline.internal(jobs::jobs).await?;
-    let mut outcome = Ok(());
-    for name in names {
-        loop {
-            match pipeline.internal(|txn| jobs::step(txn, &name)).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if is_of_node(&error) => return Err(error),
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
+/// Takes jobs one step further each, in turn, until none is left or others must have their turn:
+/// a job may take minutes, and what is due does not wait for it. `stepped` is the job that was
+/// worked at last: the next turn begins behind it. A job that fails does not stop the others.
+///
+/// # Errors
+/// Where this node no longer leads, or the store cannot be read.
+async fn work_off(
+    pipeline: &Pipeline,
+    stepped: &mut String,
+    steps_max: usize,
+) -> Result<Worked, Error> {
+    let mut names = pipeline.internal(jobs::jobs).await?;
+    let behind = names.partition_point(|name| name <= stepped);
+    names.rotate_left(behind);
+    let mut left = VecDeque::from(names);
+    for _ in 0..steps_max {
+        let Some(name) = left.pop_front() else {
+            break;
+        };
+        match pipeline.internal(|txn| jobs::step(txn, &name)).await {
+            Ok(true) => left.push_back(name.clone()),
+            Ok(false) => {}
+            Err(error) if error.is_of_node() => return Err(error),
+            Err(error) => tracing::warn!(error = error.case(), "a job waits for its next try"),
         }
+        *stepped = name;
     }
-    outcome
+    Ok(if left.is_empty() { Worked::All } else { Worked::Some })
+}
+
+/// How much of all jobs was done that can be done now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Worked {
+    All,
+    Some,
 }
 
 /// Ends tokens and leases whose time is over, until none is left.
@@ -104,7 +133,7 @@ pub async fn end_what_is_due(pipeline: &Pipeline) -> Result<(), Error> {
         for batch in due.chunks(expiry::BATCH_MAX) {
             match pipeline.internal(|txn| expiry::end(txn, batch)).await {
                 Ok(()) => {}
-                Err(error) if is_of_node(&error) => return Err(error),
+                Err(error) if error.is_of_node() => return Err(error),
                 // One of them at least cannot be ended: the others are.
                 Err(_) => end_each(pipeline, batch).await?,
             }
@@ -117,9 +146,12 @@ async fn end_each(pipeline: &Pipeline, batch: &[Due]) -> Result<(), Error> {
         let only = std::slice::from_ref(due);
         match pipeline.internal(|txn| expiry::end(txn, only)).await {
             Ok(()) => {}
-            Err(error) if is_of_node(&error) => return Err(error),
+            Err(error) if error.is_of_node() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "something due could not be ended and is tried later");
+                tracing::warn!(
+                    error = error.case(),
+                    "something due could not be ended and is tried later"
+                );
                 pipeline.internal(|txn| expiry::postpone(txn, due)).await?;
             }
         }
@@ -134,11 +166,17 @@ async fn keep_identity(control: &Control, pipeline: &Pipeline) -> Result<(), Err
     let address = &control.identity().api_address;
     pipeline.internal(|txn| write_missing_records(txn, rng)).await?;
     pipeline.internal(|txn| oidc::note_api_address(txn, address)).await?;
-    for name in pipeline.internal(oidc::due_keys).await? {
-        pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await?;
-    }
     while pipeline.internal(oidc::sweep_codes).await? {}
-    Ok(())
+    let mut outcome = Ok(());
+    for name in pipeline.internal(oidc::due_keys).await? {
+        // One that cannot be rotated does not stop the others.
+        match pipeline.internal(|txn| oidc::rotate_due(txn, rng, &name)).await {
+            Ok(()) => {}
+            Err(error) if error.is_of_node() => return Err(error),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
 }
 
 /// Nodes that were admitted become voters once they have the log.
@@ -176,17 +214,8 @@ async fn settle_nodes(control: &Control, pipeline: &Pipeline) -> Result<(), Erro
 
 const CORE: &str = "root/core/";
 
-/// Whether an error says nothing of what was tried, so that all waits.
-fn is_of_node(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DiskFull
-            | Error::LeadershipLost
-            | Error::NotActive
-            | Error::Sealed
-            | Error::Unavailable(_)
-    )
-}
+/// Steps of jobs, before what is due has its turn again.
+const TURN_STEPS_MAX: usize = 32;
 
 /// How soon a job begins.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Node;
-use crate::audit::{AuditStore, StoredDevice, normalise};
+use crate::audit::{AuditStore, StoredDevice, normalise, share_file};
 use crate::audit_log::ChainKey;
 use crate::framework::{Call, NoParams, Route};
 use crate::request::{Error, Reply};
@@ -101,6 +101,12 @@ async fn enable(call: &mut Call<'_, Node>, input: Enable) -> Result<Reply, Error
     device.description = input.description;
     device.options = input.options;
     device.local = input.local;
+    if let Some(other) = others.iter().find(|other| share_file(other, &device)) {
+        return Err(Error::BadRequest(format!(
+            "the audit device {} writes to this file: give each a file of its own",
+            other.path
+        )));
+    }
     let unknown = call.state.audit().test(&device).await?;
     store.put(&device)?;
     let reply = Reply::default();

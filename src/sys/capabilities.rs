@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Node;
-use crate::auth::token::TokenStore;
+use crate::auth::token::{TokenEntry, TokenStore};
 use crate::framework::{Call, Route};
 use crate::identity::IdentityStore;
-use crate::policy::Acl;
+use crate::policy::{Acl, Identity};
 use crate::policy_store::PolicyStore;
-use crate::request::{Error, Reply};
+use crate::request::{Caller, Error, Reply};
 use crate::secret::Secret;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -56,7 +56,7 @@ async fn of_token(call: &mut Call<'_, Node>, input: OfToken) -> Result<Reply, Er
     let now = call.now;
     let found = TokenStore::new(&mut call.storage).lookup(&token, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid token"))?;
-    let acl = acl(call, &entry.policies, &entry.entity_id, entry.no_identity_policies)?;
+    let acl = acl(call, Holder::of(&entry))?;
     answer(&acl, input.paths, input.path)
 }
 
@@ -72,34 +72,67 @@ async fn of_accessor(call: &mut Call<'_, Node>, input: OfAccessor) -> Result<Rep
     let now = call.now;
     let found = TokenStore::new(&mut call.storage).by_accessor(&input.accessor, now)?;
     let (_, entry) = found.ok_or_else(|| Error::bad_request("invalid accessor"))?;
-    let acl = acl(call, &entry.policies, &entry.entity_id, entry.no_identity_policies)?;
+    let acl = acl(call, Holder::of(&entry))?;
     answer(&acl, input.paths, input.path)
 }
 
 /// What the caller may do.
 pub(super) fn caller_acl(call: &mut Call<'_, Node>) -> Result<Arc<Acl>, Error> {
     let caller = call.caller.ok_or(Error::Denied)?;
-    acl(call, &caller.policies, &caller.entity_id, caller.is_confined)
+    acl(call, Holder::of_caller(caller))
 }
 
-/// Of policies, and of the entity behind them, unless they are confined to themselves.
-fn acl(
-    call: &mut Call<'_, Node>,
-    policies: &[String],
-    entity_id: &str,
+/// Whose token is asked about, as far as policies depend on it.
+#[derive(Clone, Copy)]
+pub(super) struct Holder<'h> {
+    policies: &'h [String],
+    entity_id: &'h str,
+    /// Their entity's policies are not theirs.
     is_confined: bool,
-) -> Result<Arc<Acl>, Error> {
-    let now = call.now;
-    if entity_id.is_empty() {
-        return PolicyStore::new(&mut call.storage).acl(policies, None, now, None);
+}
+
+/// What a token's policies are, and whom their templates are about.
+pub(super) struct Standing {
+    pub(super) policies: Vec<String>,
+    pub(super) identity: Option<Arc<Identity>>,
+}
+
+impl<'h> Holder<'h> {
+    pub(super) fn of(entry: &'h TokenEntry) -> Self {
+        let TokenEntry { policies, entity_id, no_identity_policies, .. } = entry;
+        Self { policies, entity_id, is_confined: *no_identity_policies }
     }
-    let who = IdentityStore::new(&mut call.storage).who(entity_id, None)?;
-    let Some(who) = who.filter(|who| !who.entity.disabled) else {
-        // Their tokens are refused.
+
+    pub(super) fn of_caller(caller: &'h Caller) -> Self {
+        let Caller { policies, entity_id, is_confined, .. } = caller;
+        Self { policies, entity_id, is_confined: *is_confined }
+    }
+
+    /// The same that the pipeline asks for each request. `None`: the entity is disabled or gone,
+    /// and its tokens are refused.
+    pub(super) fn standing(&self, call: &mut Call<'_, Node>) -> Result<Option<Standing>, Error> {
+        if self.entity_id.is_empty() {
+            return Ok(Some(Standing { policies: self.policies.to_vec(), identity: None }));
+        }
+        let who = IdentityStore::new(&mut call.storage).who(self.entity_id, None)?;
+        Ok(who.filter(|who| !who.entity.disabled).map(|who| Standing {
+            policies: if self.is_confined {
+                self.policies.to_vec()
+            } else {
+                who.with(self.policies)
+            },
+            identity: Some(who.identity.clone()),
+        }))
+    }
+}
+
+fn acl(call: &mut Call<'_, Node>, holder: Holder<'_>) -> Result<Arc<Acl>, Error> {
+    let Some(standing) = holder.standing(call)? else {
         return Ok(Arc::default());
     };
-    let policies = if is_confined { policies.to_vec() } else { who.with(policies) };
-    PolicyStore::new(&mut call.storage).acl(&policies, Some(&who.identity), now, None)
+    let Standing { policies, identity } = standing;
+    let now = call.now;
+    PolicyStore::new(&mut call.storage).acl(&policies, identity.as_ref(), now, None)
 }
 
 fn answer(acl: &Acl, paths: Vec<String>, path: Vec<String>) -> Result<Reply, Error> {

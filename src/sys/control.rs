@@ -84,6 +84,12 @@ pub trait NodeControl: Send + Sync {
     /// [`Error::Sealed`].
     fn challenge(&self, joiner: &Joiner) -> Result<Challenge, Error>;
 
+    /// Whether an answer is one that [`Self::admit`] would take now.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where it does not fit, or the node may not join.
+    fn check_answer(&self, answer: &Answer) -> Result<(), Error>;
+
     /// Makes a node that has opened its challenge part of the cluster, without a vote yet. Also
     /// its id, and what is to be kept until it votes.
     ///

@@ -28,12 +28,12 @@ pub(super) fn routes() -> Vec<Route<Node>> {
 }
 
 async fn tokens(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
-    let total = call.storage.records(TOKENS)?;
+    let total = call.storage.directory_records(TOKENS)?;
     Reply::of(&json!({ "counters": { "service_tokens": { "total": total } } }))
 }
 
 async fn entities(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
-    let total = call.storage.records(ENTITIES)?;
+    let total = call.storage.directory_records(ENTITIES)?;
     Reply::of(&json!({ "counters": { "entities": { "total": total } } }))
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Node;
+use super::capabilities::{Holder, Standing};
 use super::mounts::entries;
 use super::openapi;
 use crate::auth::token::TokenStore;
@@ -71,7 +72,10 @@ async fn explain(call: &mut Call<'_, Node>, input: Explain) -> Result<Reply, Err
     if operation == Operation::List && !path.ends_with('/') {
         path.push('/');
     }
-    let names = names(call, &input)?;
+    let standing = standing(call, &input)?;
+    let is_refused = standing.is_none();
+    let Standing { policies: names, identity } =
+        standing.unwrap_or(Standing { policies: Vec::new(), identity: None });
     let (found, absent) = policies(call, &names)?;
     let place = place(call, &path)?;
     let access = match place.access {
@@ -80,8 +84,15 @@ async fn explain(call: &mut Call<'_, Node>, input: Explain) -> Result<Reply, Err
     };
     let wrap_ttl = input.wrap_ttl.map(|ttl| std::time::Duration::from_secs(ttl.unsigned()));
     let question = Question { operation, path: &path, params: &input.parameters, wrap_ttl, access };
-    let told = policy::explain(&found, None, call.now, &question);
+    let told = policy::explain(&found, identity.as_deref(), call.now, &question);
     let mut data = answer(&told, &place, operation);
+    // Only where no token is looked at it does not matter whose it is.
+    if is_refused && place.access != Some(Access::Unauthenticated) {
+        data.insert("allowed".into(), false.into());
+        data.insert("missing_capability".into(), Value::Null);
+        data.insert("needs_no_policy".into(), false.into());
+        data.insert("reason".into(), REFUSED.into());
+    }
     data.insert("path".into(), path.into());
     data.insert("operation".into(), operation.name().into());
     data.insert("policies".into(), names.into());
@@ -112,8 +123,9 @@ fn operation(input: &Explain) -> Result<Operation, Error> {
     })
 }
 
-/// Of the token, the accessor's token, or those that were named.
-fn names(call: &mut Call<'_, Node>, input: &Explain) -> Result<Vec<String>, Error> {
+/// Of the token, the accessor's token, or of nobody with the policies that were named. `None`: the
+/// token is refused, whatever it asks for.
+fn standing(call: &mut Call<'_, Node>, input: &Explain) -> Result<Option<Standing>, Error> {
     let token = input.token.as_ref().filter(|token| !token.expose().is_empty());
     let given = [token.is_some(), !input.accessor.is_empty(), !input.policies.is_empty()];
     if given.iter().filter(|given| **given).count() > 1 {
@@ -128,15 +140,16 @@ fn names(call: &mut Call<'_, Node>, input: &Explain) -> Result<Vec<String>, Erro
         let found = tokens.by_accessor(&input.accessor, now)?;
         found.ok_or_else(|| Error::bad_request("invalid accessor"))?.1
     } else if input.policies.is_empty() {
-        return Ok(call.caller.map(|caller| caller.policies.clone()).unwrap_or_default());
+        let caller = call.caller.ok_or(Error::Denied)?;
+        return Holder::of_caller(caller).standing(call);
     } else {
         if input.policies.len() > POLICIES_MAX {
             return Err(Error::BadRequest(format!("more than {POLICIES_MAX} policies")));
         }
         let names = input.policies.iter().map(|name| name.trim().to_lowercase());
-        return Ok(names.collect());
+        return Ok(Some(Standing { policies: names.collect(), identity: None }));
     };
-    Ok(entry.policies.clone())
+    Holder::of(&entry).standing(call)
 }
 
 /// Those that are there, parsed, and the names of those that are not.
@@ -255,6 +268,8 @@ fn reason(told: &Explanation, place: &Place, by_route: bool, operation: Operatio
         (None, None) => "the policy `root` allows everything".into(),
     }
 }
+
+const REFUSED: &str = "the entity behind the token is disabled or gone: the token is refused";
 
 /// Names in one question.
 const POLICIES_MAX: usize = 256;

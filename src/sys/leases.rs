@@ -13,9 +13,10 @@ use crate::clock::Timestamp;
 use crate::framework::{Call, NoParams, Route, Seconds};
 use crate::job::{Job, JobKind};
 use crate::lease::{
-    Force, LeaseEntry, LeaseStore, MountPlaces, State, id_of_file, is_token_name, path_and_name,
+    Force, LeaseEntry, LeaseStore, MountPlaces, State, is_token_name, path_and_name,
 };
 use crate::request::{Error, Reply, Then};
+use crate::text::{as_name, of_name};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     let (renew, revoke) = ("Let a lease live longer.", "End a lease.");
@@ -180,7 +181,9 @@ async fn list_below(call: &mut Call<'_, Node>, prefix: &str) -> Result<Reply, Er
         "" => String::new(),
         prefix => format!("{prefix}/"),
     };
-    let mut keys = BTreeSet::new();
+    // As stored: an id is made text again for what is shown alone.
+    let (stored, slash) = (as_name(&prefix), as_name("/"));
+    let (mut keys, mut looked_at) = (BTreeSet::new(), 0);
     for mount in MountPlaces::new(&mut call.storage).under(&prefix)? {
         for state in State::ALL {
             let mut after = None;
@@ -188,18 +191,16 @@ async fn list_below(call: &mut Call<'_, Node>, prefix: &str) -> Result<Reply, Er
                 let mut leases = LeaseStore::new(&mut call.storage);
                 let page = leases.page(state, &mount, after.as_deref(), PAGE_LEASES)?;
                 for file in &page.names {
-                    let id = id_of_file(file);
-                    if let Some(below) = id.strip_prefix(prefix.as_str()) {
-                        let end = below.find('/').map_or(below.len(), |slash| slash + 1);
-                        keys.insert(below.get(..end).unwrap_or_default().to_owned());
+                    if let Some(below) = file.strip_prefix(stored.as_str()) {
+                        let key = match below.split_once(slash.as_str()) {
+                            Some((first, _)) => format!("{}/", of_name(first)),
+                            None => of_name(below),
+                        };
+                        keys.insert(key);
                     }
                 }
-                if keys.len() > LISTED_MAX {
-                    return Err(Error::BadRequest(format!(
-                        "more than {LISTED_MAX} leases are below this path: list a longer one, or \
-                         read their number at sys/leases/count"
-                    )));
-                }
+                looked_at += page.names.len();
+                check_listed(keys.len(), looked_at)?;
                 if page.is_last {
                     break;
                 }
@@ -210,6 +211,23 @@ async fn list_below(call: &mut Call<'_, Node>, prefix: &str) -> Result<Reply, Er
         }
     }
     Ok(Reply::keys(keys.into_iter().collect()))
+}
+
+/// # Errors
+/// Where a listing would hold, or has to look at, more than one may.
+fn check_listed(keys: usize, looked_at: usize) -> Result<(), Error> {
+    if keys > LISTED_MAX {
+        return Err(Error::BadRequest(format!(
+            "more than {LISTED_MAX} leases are below this path: list a longer one"
+        )));
+    }
+    if looked_at > LOOKED_AT_MAX {
+        return Err(Error::BadRequest(format!(
+            "the mounts at this path have more than {LOOKED_AT_MAX} leases, too many to look \
+             through: look up single ones, or revoke by prefix"
+        )));
+    }
+    Ok(())
 }
 
 async fn renew_lease(call: &mut Call<'_, Node>, input: Renew) -> Result<Reply, Error> {
@@ -349,7 +367,7 @@ async fn list_stuck(call: &mut Call<'_, Node>, input: Stuck) -> Result<Reply, Er
         total += leases.count(State::Irrevocable, &mount)?;
         let left = limit.min(LISTED_MAX).saturating_sub(shown.len());
         for file in leases.page(State::Irrevocable, &mount, None, left)?.names {
-            let id = id_of_file(&file);
+            let id = of_name(&file);
             if let Some(lease) = leases.get_in(State::Irrevocable, &mount, &id)? {
                 shown.push(json!({ "lease_id": id, "error": lease.error }));
             }
@@ -393,5 +411,11 @@ const PAGE_LEASES: usize = 4096;
 /// As many as Vault warns of.
 const LISTED_MAX: usize = 262_144;
 
+/// Of a mount all leases are looked at, whatever the path: a few seconds for so many.
+const LOOKED_AT_MAX: usize = 1 << 20;
+
 /// Without a limit, as in Vault.
 const STUCK_SHOWN: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

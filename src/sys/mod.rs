@@ -13,6 +13,7 @@ mod first;
 mod inspect;
 pub mod jobs;
 mod keys;
+mod lease_quotas;
 mod leases;
 mod locked_users;
 mod metrics;
@@ -84,6 +85,7 @@ pub fn engine() -> Result<Engine<Node>, Overlap> {
         plugins::routes(),
         process::routes(),
         quotas::routes(),
+        lease_quotas::routes(),
         tools::routes(),
         versions::routes(),
         wrapping::routes(),

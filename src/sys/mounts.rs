@@ -17,6 +17,7 @@ use crate::lease::MountPlaces;
 use crate::mount::{MountConfig, MountEntry, Table};
 use crate::request::{Error, Reply};
 use crate::text::hex;
+use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -132,13 +133,15 @@ fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Repl
     let mut options = input.options;
     let kind = resolve_kind(table, asked, &mut options)?;
     check_free(call, table, &path, None)?;
-    let digits = hex(&call.rng.bytes::<4>());
     let auth = if table == Table::Auth { "auth_" } else { "" };
+    let rng = call.rng;
+    let draw = || format!("{auth}{kind}_{}", hex(&rng.bytes::<4>()));
+    let accessor = unused_accessor(&mut call.storage, draw)?;
     let mut entry = MountEntry {
         table,
         description: input.description,
         uuid: call.rng.uuid(),
-        accessor: format!("{auth}{kind}_{digits}"),
+        accessor,
         kind,
         path,
         local: input.local,
@@ -162,6 +165,24 @@ fn enable(call: &mut Call<'_, Node>, table: Table, input: Enable) -> Result<Repl
     tuning.apply(&mut entry, call.ttl)?;
     put(call, &entry)?;
     Ok(reply)
+}
+
+/// One that no mount has, and none had that has left anything: its accessor's tokens are good for
+/// nothing for ever, and its leases would be the new one's. Eight digits, as Vault has them, do
+/// come up twice.
+fn unused_accessor(
+    core: &mut Scope<'_>,
+    mut draw: impl FnMut() -> String,
+) -> Result<String, Error> {
+    for _ in 0..DRAWS_MAX {
+        let accessor = draw();
+        if MountPlaces::new(core).by_accessor(&accessor)?.is_none()
+            && !TokenStore::new(core).is_disabled(&accessor)?
+        {
+            return Ok(accessor);
+        }
+    }
+    Err(Error::internal("no accessor was free"))
 }
 
 /// The record goes at once, and with it the path; what the mount has stored is worked off by a
@@ -362,6 +383,9 @@ fn resolve_kind(
     Ok(asked.to_owned())
 }
 
+/// Of four thousand million.
+const DRAWS_MAX: usize = 16;
+
 /// The scope of `sys/`, below the namespace.
 const CORE: &str = "core/";
 
@@ -369,3 +393,6 @@ const CORE: &str = "core/";
 const RESERVED: &[&str] = &["audit/", "auth/", "cubbyhole/", "identity/", "sys/"];
 
 pub(super) const RUNNING_VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), "+builtin.vault");
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .local()
             .read(seal_backends),
         Route::new("unseal", "Give this node one share of the key.").local().write(unseal),
-        Route::new("seal", "Seal this node.").sudo().on_this_node().acts_outside().write(seal),
+        Route::new("seal", "Seal this node.").sudo().on_this_node().write(seal),
         Route::new("health", "Whether this node is up, for load balancers.")
             .local()
             .read(health)
@@ -73,7 +73,7 @@ struct WriteInit {
 }
 
 async fn write_init(call: &mut Call<'_, Node>, input: WriteInit) -> Result<Reply, Error> {
-    let init = input.parse(call.now)?;
+    let init = input.parse(call).await?;
     let made = call.state.init(init).await?;
     let keys: Vec<&str> = made.shares.iter().map(|share| share.hex.expose().as_str()).collect();
     let keys_base64: Vec<&str> =
@@ -95,32 +95,43 @@ async fn write_init(call: &mut Call<'_, Node>, input: WriteInit) -> Result<Reply
 }
 
 impl WriteInit {
-    fn parse(&self, now: Timestamp) -> Result<Init, Error> {
-        let key = |field: &str, text: &String| {
-            PgpKey::parse(text, now.seconds())
-                .map_err(|error| Error::BadRequest(format!("`{field}`: {error}")))
-        };
-        let keys = |field: &str, texts: &Vec<String>| {
-            texts.iter().map(|text| key(field, text)).collect::<Result<Vec<_>, _>>()
-        };
-        let root_token_pgp_key = match &self.root_token_pgp_key {
-            text if text.is_empty() => None,
-            text => Some(key("root_token_pgp_key", text)?),
-        };
+    async fn parse(&self, call: &Call<'_, Node>) -> Result<Init, Error> {
+        let fields = [&self.pgp_keys, &self.recovery_pgp_keys];
+        // To read keys costs time: not for whoever asks an initialised cluster.
+        let has_keys =
+            fields.iter().any(|texts| !texts.is_empty()) || !self.root_token_pgp_key.is_empty();
+        if has_keys && call.state.is_initialized().await? {
+            return Err(Error::bad_request(ALREADY));
+        }
+        if fields.iter().any(|texts| texts.len() > SHARES_MAX) {
+            return Err(Error::bad_request("there are more PGP keys than there can be shares"));
+        }
+        let one = |text: &String| if text.is_empty() { Vec::new() } else { vec![text.clone()] };
+        let mut root = keys(call.now, "root_token_pgp_key", one(&self.root_token_pgp_key)).await?;
         Ok(Init {
             secret_shares: self.secret_shares,
             secret_threshold: self.secret_threshold,
             recovery_shares: self.recovery_shares,
             recovery_threshold: self.recovery_threshold,
             stored_shares: self.stored_shares,
-            pgp_keys: keys("pgp_keys", &self.pgp_keys)?,
-            recovery_pgp_keys: keys("recovery_pgp_keys", &self.recovery_pgp_keys)?,
-            root_token_pgp_key,
+            pgp_keys: keys(call.now, "pgp_keys", self.pgp_keys.clone()).await?,
+            recovery_pgp_keys: keys(call.now, "recovery_pgp_keys", self.recovery_pgp_keys.clone())
+                .await?,
+            root_token_pgp_key: root.pop(),
         })
     }
 }
 
-/// Of this node's configuration: each is asked now.
+async fn keys(now: Timestamp, field: &str, texts: Vec<String>) -> Result<Vec<PgpKey>, Error> {
+    let parsed = PgpKey::parse_all(texts, now.seconds()).await;
+    parsed.map_err(|(_, error)| Error::BadRequest(format!("`{field}`: {error}")))
+}
+
+const ALREADY: &str = "Vault is already initialized";
+
+const SHARES_MAX: usize = 255;
+
+/// Of this node's configuration, as they answered when they were last asked.
 async fn seal_backends(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     let backends = call.state.seal_backends().await;
     let healthy = backends.iter().all(|backend| backend.healthy);

@@ -8,6 +8,7 @@ use super::Node;
 use crate::framework::{Call, NoParams, Route};
 use crate::password::PasswordPolicy;
 use crate::request::{Error, Reply};
+use crate::text::{as_name, of_name};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -43,7 +44,7 @@ struct Stored {
 
 async fn list(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     let names = call.storage.list(DIRECTORY)?;
-    Ok(Reply::keys(names.iter().map(|name| decoded(name)).collect()))
+    Ok(Reply::keys(names.iter().map(|name| of_name(name)).collect()))
 }
 
 async fn read(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
@@ -98,11 +99,7 @@ fn key(name: &str) -> Result<String, Error> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Error::BadRequest(format!("a name has at most {NAME_BYTES_MAX} bytes")));
     }
-    Ok(format!("{DIRECTORY}/{}", name.replace('%', "%25").replace('/', "%2F")))
-}
-
-fn decoded(name: &str) -> String {
-    name.replace("%2F", "/").replace("%25", "%")
+    Ok(format!("{DIRECTORY}/{}", as_name(name)))
 }
 
 const DIRECTORY: &str = "policy/password";

@@ -54,17 +54,14 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             "Make this node read files again: `tls` its certificates, `log` its level and file.",
         )
         .on_this_node()
-        .acts_outside()
         .write(reload),
         Route::new("loggers", "The levels of this node's loggers.")
             .on_this_node()
-            .acts_outside()
             .read(read_loggers)
             .write(write_loggers)
             .delete(reset_loggers),
         Route::new("loggers/{name}", "The level of one of this node's loggers.")
             .on_this_node()
-            .acts_outside()
             .read(read_logger)
             .write(write_logger)
             .delete(reset_logger),

@@ -64,9 +64,9 @@ async fn list(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Named {
+pub(super) struct Named {
     /// Name of the quota.
-    name: String,
+    pub(super) name: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -114,11 +114,7 @@ async fn read(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
 }
 
 async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> {
-    if input.name.len() > NAME_BYTES_MAX || input.path.len() > PATH_BYTES_MAX {
-        return Err(Error::BadRequest(format!(
-            "a quota's name has at most {NAME_BYTES_MAX} bytes, its path {PATH_BYTES_MAX}"
-        )));
-    }
+    check_lengths(&input.name, &input.path)?;
     if !(input.rate.is_finite() && input.rate > 0.0) {
         return Err(Error::bad_request("'rate' is invalid"));
     }
@@ -165,8 +161,20 @@ async fn delete(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error>
     Ok(Reply::default())
 }
 
+pub(super) fn check_lengths(name: &str, path: &str) -> Result<(), Error> {
+    if name.len() <= NAME_BYTES_MAX && path.len() <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::BadRequest(format!(
+        "a quota's name has at most {NAME_BYTES_MAX} bytes, its path {PATH_BYTES_MAX}"
+    )))
+}
+
 /// The path as it is kept, and the mount that it is in; neither where it is empty.
-fn place(call: &mut Call<'_, Node>, path: &str) -> Result<(String, Option<MountEntry>), Error> {
+pub(super) fn place(
+    call: &mut Call<'_, Node>,
+    path: &str,
+) -> Result<(String, Option<MountEntry>), Error> {
     let path = path.trim_start_matches('/');
     if path.is_empty() {
         return Ok((String::new(), None));

@@ -27,7 +27,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
             .write(challenge),
         Route::new("storage/raft/bootstrap/answer", "Ask to join: second step.")
             .unauthenticated()
-            .acts_outside()
+            .acts_outside_after(check_answer)
             .write(answer),
     ]
 }
@@ -225,6 +225,11 @@ pub struct NodeRecord {
 #[derive(Deserialize, Serialize)]
 struct AuthorityKey {
     key: String,
+}
+
+/// Strangers may ask, and an entry is for whoever has opened the challenge.
+async fn check_answer(call: &mut Call<'_, Node>, input: Answer) -> Result<(), Error> {
+    call.state.check_answer(&input)
 }
 
 async fn answer(call: &mut Call<'_, Node>, input: Answer) -> Result<Reply, Error> {

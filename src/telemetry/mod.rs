@@ -102,6 +102,11 @@ impl Telemetry {
     }
 
     fn rendered(&self) -> Result<String, BuildError> {
+        metrics::with_local_recorder(&self.events, || {
+            for name in SHOWN_AT_ZERO {
+                metrics::counter!(name).increment(0);
+            }
+        });
         let moment = recorder(None)?;
         metrics::with_local_recorder(&moment, || {
             describe(true);
@@ -146,6 +151,10 @@ fn describe(looked_up: bool) {
         }
     }
 }
+
+/// What alerts watch the growth of: from nothing to one is none, from zero to one is. Looked up each
+/// time, since what does not change for long is forgotten.
+const SHOWN_AT_ZERO: [&str; 2] = ["audit.log_request_failure", "audit.log_response_failure"];
 
 /// Those of Vault, and the least and the greatest, for the JSON form.
 const QUANTILES: [f64; 5] = [0.0, 0.5, 0.9, 0.99, 1.0];

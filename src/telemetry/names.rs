@@ -34,6 +34,7 @@ pub const METRICS: &[Metric] = &[
     of(Kind::Counter, "failover.count", "Times that the cluster's leader changed, as seen here."),
     of(Kind::Counter, "ha.rpc.client.forward.errors", "Requests whose forwarding failed."),
     of(Kind::Counter, "http.requests", "Requests answered, by status."),
+    of(Kind::Counter, "quota.lease_count.violation", "Leases refused by a lease-count quota."),
     of(Kind::Counter, "raft.apply", "Entries that this node proposed as leader."),
     of(Kind::Counter, "raft.state.follower", "Times that this node became a follower."),
     of(Kind::Counter, "raft.state.leader", "Times that this node became leader."),

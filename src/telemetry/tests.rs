@@ -29,6 +29,23 @@ fn samples_get_the_prefix_and_the_common_labels() {
     assert!(text.contains("\nprocess_resident_memory_bytes{"), "{text}");
 }
 
+/// Otherwise an alert on their growth would miss the first failure.
+#[test]
+fn failures_of_audit_are_shown_before_there_is_one() {
+    let telemetry = Telemetry::new(Settings::default()).unwrap();
+    for count in [0, 1] {
+        let text = telemetry.prometheus(None).unwrap();
+        for name in SHOWN_AT_ZERO {
+            assert!(METRICS.iter().any(|known| known.name == name), "{name}");
+            let line = format!("vault_{} {count}", name.replace('.', "_"));
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            metrics::with_local_recorder(&telemetry.events, || {
+                metrics::counter!(name).increment(1);
+            });
+        }
+    }
+}
+
 #[test]
 fn what_is_looked_up_is_gone_with_what_it_was_of() {
     let telemetry = Telemetry::new(Settings::default()).unwrap();

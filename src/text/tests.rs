@@ -23,3 +23,16 @@ fn what_a_url_cannot_hold_is_escaped() {
         }
     }
 }
+
+#[test]
+fn a_path_is_one_name_and_comes_back() {
+    for (path, name) in [
+        ("a/b/", "a%2Fb%2F"),
+        ("a%2Fb/c", "a%252Fb%2Fc"),
+        ("%25/%", "%2525%2F%25"),
+        ("100%/ä", "100%25%2Fä"),
+        ("plain", "plain"),
+    ] {
+        assert_eq!((as_name(path).as_str(), of_name(name).as_str()), (name, path));
+    }
+}

@@ -3,10 +3,12 @@
 //! **Invariant:** a request commits at most one [`Batch`], which becomes one log entry. Leases,
 //! token uses and identity changes go in the same batch as what the engine wrote.
 
+mod afterwards;
 mod cache;
 mod finish;
 mod scope;
 
+pub use afterwards::Afterwards;
 pub use cache::RecordCache;
 pub use finish::Batch;
 pub use scope::{Page, Scope, check_path};
@@ -90,6 +92,7 @@ pub struct Txn {
     system_writes: BTreeMap<SystemKey, Option<Bytes>>,
     /// It becomes an entry also where it writes nothing.
     demanded: bool,
+    afterwards: Vec<Afterwards>,
 }
 
 pub enum Write {
@@ -117,6 +120,7 @@ impl Txn {
             writes: BTreeMap::new(),
             system_writes: BTreeMap::new(),
             demanded: false,
+            afterwards: Vec::new(),
         }
     }
 
@@ -146,6 +150,12 @@ impl Txn {
     pub fn roll_back(&mut self) {
         self.writes.clear();
         self.system_writes.clear();
+        self.afterwards.clear();
+    }
+
+    /// For whoever sees the request through: dropped, it says that nothing stands.
+    pub fn take_afterwards(&mut self) -> Vec<Afterwards> {
+        std::mem::take(&mut self.afterwards)
     }
 
     /// True where a record that was read has changed since: a reply made of several would show
@@ -197,6 +207,15 @@ impl Txn {
             Write::Put(value) => value.expose().len(),
         });
         sizes.max().unwrap_or_default()
+    }
+
+    fn written_bytes(&self) -> usize {
+        let writes = self.kept.iter().chain(&self.writes);
+        let sizes = writes.map(|(key, write)| match write {
+            Write::Delete => key.path().len(),
+            Write::Put(value) => key.path().len() + value.expose().len(),
+        });
+        sizes.sum()
     }
 
     /// A record in clear, its revision noted.
@@ -271,10 +290,6 @@ impl Txn {
             self.reads.remove(key);
         }
         Ok(value)
-    }
-
-    fn records(&self, directory: &str) -> Result<u64, Error> {
-        Ok(self.snapshot.directory(directory)?.records)
     }
 
     fn peek_revision(&self, key: &Key) -> Result<Revision, Error> {
@@ -391,5 +406,5 @@ fn decode<T: DeserializeOwned>(bytes: &Secret<Vec<u8>>) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes.expose());
     // What was stored was accepted: the listener bounds how deep a body may be.
     deserializer.disable_recursion_limit();
-    T::deserialize(&mut deserializer).map_err(Error::internal)
+    T::deserialize(&mut deserializer).map_err(|error| Error::damaged(&error))
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Txn, Write, decode};
+use super::{Afterwards, Txn, Write, decode};
 use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::record::{Leadership, Revision, SystemKey};
@@ -71,6 +71,12 @@ impl<'t> Scope<'t> {
         self.administers()?;
         self.txn.put_system(key, value);
         Ok(())
+    }
+
+    /// Runs once it is known whether the request stands: with the time, when it is committed and
+    /// its answer was audited, else with `None`. For what is in memory alone.
+    pub fn afterwards(&mut self, told: impl FnOnce(Option<Timestamp>) + Send + Sync + 'static) {
+        self.txn.afterwards.push(Afterwards::new(told));
     }
 
     /// Under which this transaction runs: what is kept in memory from one request to the next
@@ -170,7 +176,8 @@ impl<'t> Scope<'t> {
         self.txn.page(&directory, after, names_max)
     }
 
-    /// How many records a directory holds, as they are stored; not noted. Costs one look-up.
+    /// How many records a directory holds, those of directories below it not counted, as they are
+    /// stored; not noted. Costs one look-up.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -195,15 +202,6 @@ impl<'t> Scope<'t> {
     pub fn peek_names(&mut self, directory: &str) -> Result<Vec<String>, Error> {
         let directory = self.directory(directory)?;
         self.txn.peek_names(&directory)
-    }
-
-    /// How many records a directory has, those of directories below it not counted; not noted.
-    ///
-    /// # Errors
-    /// As [`Self::get`].
-    pub fn records(&mut self, directory: &str) -> Result<u64, Error> {
-        let directory = self.directory(directory)?;
-        self.txn.records(&directory)
     }
 
     /// The revision of a record, not noted: for caches that are checked by it.
@@ -243,6 +241,12 @@ impl<'t> Scope<'t> {
     /// What [`Self::seal`] sealed; `None` where this cluster did not, in this context.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
         self.txn.snapshot.open(context, sealed)
+    }
+
+    /// Of all that the transaction writes, names included, not yet sealed: for steps of jobs, which
+    /// end before their entry is long.
+    pub fn written_bytes(&self) -> usize {
+        self.txn.written_bytes()
     }
 
     /// A narrower scope. `below` ends in a slash.

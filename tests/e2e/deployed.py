@@ -30,6 +30,35 @@ def haproxy(nodes, port, active_port):
     return text
 
 
+def nginx(folder, text, logs="off"):
+    """A whole configuration around `text`, which is one server's; everything of it is in `folder`."""
+    path = f"{folder}/nginx.conf"
+    with open(path, "w") as file:
+        file.write(
+            f"pid {folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
+            f"http {{\naccess_log {logs};\nclient_body_temp_path {folder}/body;\n"
+            f"proxy_temp_path {folder}/proxy;\nfastcgi_temp_path {folder}/fastcgi;\n"
+            f"uwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\n"
+            f"{text}\n}}\n"
+        )
+    return ["-e", "stderr", "-p", str(folder), "-c", path]
+
+
+def plain_nginx(folder, ports, port, *more):
+    """What starts nginx in front of nodes at these ports, without TLS."""
+    text = replaced(
+        (DEPLOY / "nginx/strongroom.conf").read_text(),
+        (r"listen 8200 ssl http2", f"listen 127.0.0.1:{port}"),
+        (r" *(ssl|proxy_ssl)_\w+ .*;\n", ""),
+        (r"https://strongroom", "http://strongroom"),
+        *more,
+    )
+    for number, node in enumerate(ports, 1):
+        text = replaced(text, (rf"strongroom-{number}\.example\.com:8200", f"127.0.0.1:{node}"))
+    arguments = nginx(folder, text)
+    return [harness.needs("nginx"), *arguments, "-g", "daemon off;"]
+
+
 def certificate(folder):
     """A pair that is its own authority, for what only looks at its form: its two files."""
     pair = (f"{folder}/server.crt", f"{folder}/server.key")

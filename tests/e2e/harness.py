@@ -28,6 +28,9 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 # Generous, because a loaded machine must not fail a test; a test that passes never waits so long.
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 20
+# Begins the reason of a test that is skipped because of the machine itself.
+UNABLE = "this machine cannot"
+
 COMMAND_SECONDS_MAX = 60
 
 

@@ -229,18 +229,50 @@ class ThreeNodes(Case):
             node.start().unseal()
         self.assertEqual(self.cluster.active().write(f"{self.mount}/found", {"a": 1}).status, 204)
 
-    def test_clients_of_a_proxy_lose_nothing_when_the_leader_is_killed(self):
+    def test_clients_of_haproxy_lose_nothing_when_the_leader_is_killed(self):
         program = harness.needs("haproxy")
         port = free_port()
         configuration = f"{self.folder}/haproxy.cfg"
         with open(configuration, "w") as file:
             file.write(deployed.haproxy(self.cluster.nodes, port, free_port()))
-        proxy = Process([program, "-f", configuration, "-db"], self.folder, "haproxy", clean_env(self.folder))
+        self.lose_nothing_through([program, "-f", configuration, "-db"], port)
+
+    def test_clients_of_nginx_lose_nothing_when_the_leader_is_killed(self):
+        port = free_port()
+        folder = tempfile.mkdtemp(dir=self.folder)
+        ports = [node.port for node in self.cluster.nodes]
+        self.lose_nothing_through(deployed.plain_nginx(folder, ports, port), port)
+
+    def lose_nothing_through(self, proxy, port):
+        """Every write through this proxy is answered with 204 or 200, and took effect once."""
+        proxy = Process(proxy, self.folder, f"proxy-{port}", clean_env(self.folder))
         self.addCleanup(proxy.kill)
-        front = Server(f"http://127.0.0.1:{port}", self.cluster.root_token)
-        front.name = "front"
-        wait_for("the proxy", front.is_up)
-        self.under_load([front], self.cluster.active().process.kill)
+        fronts = [Server(f"http://127.0.0.1:{port}", self.cluster.root_token) for _ in range(2)]
+        fronts[0].name, fronts[1].name = "front", "again"
+        wait_for("the proxy", fronts[0].is_up)
+        versions = f"versions-{port}"
+        mounted = {"type": "kv", "options": {"version": "2"}}
+        self.expect(self.cluster.active().write(f"sys/mounts/{versions}", mounted), 204)
+        stop = threading.Event()
+
+        def write_one_path(name):
+            version = 0
+            while not stop.is_set():
+                version += 1
+                body = {"data": {"n": version}}
+                answer = fronts[0].write(f"{versions}/data/{name}", body)
+                # One that took effect twice shows here.
+                self.assertEqual(self.expect(answer, 200).data()["version"], version)
+            return version
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            writers = [pool.submit(write_one_path, str(number)) for number in range(4)]
+            try:
+                self.under_load(fronts, self.cluster.active().process.kill)
+            finally:
+                stop.set()
+            for writer in writers:
+                self.assertGreater(writer.result(), 0)
 
     def test_a_proxys_retry_takes_effect_once(self):
         mounted = {"type": "kv", "options": {"version": "2"}}

@@ -3,8 +3,11 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,7 +16,7 @@ import deployed
 import harness
 from cluster import Cluster
 from deployed import DEPLOY
-from harness import Case, Process, clean_env, free_port, wait_for
+from harness import Case, Process, Server, clean_env, free_port, wait_for
 
 # What the units of Debian's own packages rarely reach; lower is better.
 EXPOSURE_MAX = 1.5
@@ -57,6 +60,10 @@ class Files(Case):
 
     def test_alerts_fire_when_they_should(self):
         tests = DEPLOY / "prometheus/alerts_test.yml"
+        rules = re.findall(r"(?m)^ +- alert: (\w+)$", (DEPLOY / "prometheus/alerts.yml").read_text())
+        tested = set(re.findall(r'alertname(?:: |=")(\w+)', tests.read_text()))
+        self.assertGreater(len(rules), 20)
+        self.assertEqual(sorted(set(rules) - tested), [], "alerts without a case")
         self.assertIn("SUCCESS", self.check("promtool", "test", "rules", tests))
 
     def test_haproxy_reads_its_configuration(self):
@@ -85,17 +92,48 @@ class Files(Case):
             (r"strongroom-\d\.example\.com:8200", "127.0.0.1:8200"),
             (r"listen 8200", f"listen 127.0.0.1:{free_port()}"),
         )
-        whole = self.write(
-            "nginx.conf",
-            f"pid {self.folder}/nginx.pid;\nerror_log stderr;\nevents {{}}\n"
-            f"http {{\naccess_log off;\nclient_body_temp_path {self.folder}/body;\n"
-            f"proxy_temp_path {self.folder}/proxy;\nfastcgi_temp_path {self.folder}/fastcgi;\n"
-            f"uwsgi_temp_path {self.folder}/uwsgi;\nscgi_temp_path {self.folder}/scgi;\n"
-            f"{text}\n}}\n",
-        )
-        said = self.check("nginx", "-t", "-e", "stderr", "-p", self.folder, "-c", whole)
+        said = self.check("nginx", "-t", *deployed.nginx(self.folder, text))
         self.assertIn("test is successful", said)
         self.assertNotIn("[warn]", said)
+
+    def test_nginx_sends_a_request_again_under_the_same_id(self):
+        """To nodes that take a request, and go away without an answer."""
+        nodes = [Silent(), Silent(), Silent()]
+        for node in nodes:
+            self.addCleanup(node.close)
+        port = free_port()
+        folder = tempfile.mkdtemp(dir=self.folder)
+        # Else a node that failed is left alone for a while.
+        never = (r"max_fails=1 fail_timeout=5s", "max_fails=0")
+        arguments = deployed.plain_nginx(folder, [node.port for node in nodes], port, never)
+        proxy = Process(arguments, folder, "nginx", clean_env(folder))
+        self.addCleanup(proxy.kill)
+        front = Server(f"http://127.0.0.1:{port}", "token")
+
+        def is_up():
+            try:
+                return front.read("sys/metrics").status == 404
+            except OSError:
+                return False
+
+        wait_for("nginx", is_up)
+        seen = set()
+        for method in ("PUT", "DELETE", "POST", "GET"):
+            with self.subTest(method):
+                for node in nodes:
+                    node.heads.clear()
+                body = None if method in ("DELETE", "GET") else {"a": "1" * 100_000}
+                headers = {"X-Strongroom-Request-Id": "another's"}
+                self.expect(front.send(method, "kv/x", body, headers=headers), 502)
+                heads = [head for node in nodes for head in node.heads]
+                told = [re.findall(r"(?im)^x-strongroom-request-id: (\S+)", head) for head in heads]
+                self.assertEqual(len(told), 3, told)
+                [one] = {tuple(ids) for ids in told}
+                self.assertEqual(len(one), 1)
+                self.assertRegex(one[0], r"^\d{13}(-[0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+                self.assertLess(abs(int(one[0][:13]) / 1000 - time.time()), 30)
+                seen.add(one[0])
+        self.assertEqual(len(seen), 4, "an id is one request's")
 
     def test_systemd_reads_the_unit_and_finds_it_hardened(self):
         text = deployed.replaced(
@@ -104,10 +142,26 @@ class Files(Case):
             (r"Documentation=\S+", "Documentation=https://example.com"),
         )
         unit = self.write("strongroom.service", text)
+        # With it only /proc/<pid> is there: sys/host-info would be empty.
+        self.assertNotRegex(text, "(?m)^ProcSubset=pid")
         self.assertEqual(self.check("systemd-analyze", "verify", "--man=false", unit), "")
         said = self.check("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
         exposure = re.search(r"Overall exposure level for strongroom.service: ([0-9.]+)", said)
         self.assertLessEqual(float(exposure[1]), EXPOSURE_MAX, said)
+
+    def test_what_the_readme_writes_to_is_the_units(self):
+        """The user of the unit may write to these folders and to no other."""
+        unit = (DEPLOY / "systemd/strongroom.service").read_text()
+        folders = [
+            f"{root}/{re.search(f'(?m)^{name}=(.+)$', unit)[1]}"
+            for name, root in (("State", "/var/lib"), ("Logs", "/var/log"), ("Runtime", "/run"))
+            for name in [f"{name}Directory"]
+        ]
+        text = (harness.ROOT / "README.md").read_text()
+        written = re.findall(r'(?m)^\s*(?:path|log_file|pid_file|file_path)\s+= "(/[^"]+)"', text)
+        self.assertGreater(len(written), 3)
+        for path in written:
+            self.assertTrue(any(f"{path}/".startswith(f"{folder}/") for folder in folders), path)
 
     def test_logrotate_reads_its_configuration(self):
         # The user is made by the package; here it need not be.
@@ -139,6 +193,49 @@ class Files(Case):
             others = {1, 2, 3} - {number}
             joined = set(map(int, re.findall(r"leader_api_addr\s+= \"https://strongroom-(\d)", text)))
             self.assertEqual(joined, others)
+            # Else what a proxy sends again takes effect twice.
+            self.assertRegex(text, r"(?m)^  x_strongroom_request_id_authorized_addrs = \[")
+        self.assertIn("x_strongroom_request_id_authorized_addrs", (harness.ROOT / "README.md").read_text())
+
+
+class Silent:
+    """A node that reads requests, keeps their heads, and ends each connection without an answer."""
+
+    def __init__(self):
+        self.heads = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.take(connection)
+
+    def take(self, connection):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = connection.recv(65536)
+            if not more:
+                return
+            head += more
+        head, body = head.split(b"\r\n\r\n", 1)
+        self.heads.append(head.decode())
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        left = (int(length[1]) if length else 0) - len(body)
+        while left > 0 and (more := connection.recv(65536)):
+            left -= len(more)
+
+    def close(self):
+        # A thread that waits in `accept` is not woken by `close` alone.
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
 
 
 class Watched(Case):

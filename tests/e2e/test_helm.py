@@ -65,8 +65,14 @@ class Chart(Case):
 
     def test_the_configuration_is_one_that_the_server_takes(self):
         for replicas in (1, 3, 5):
-            found = self.render(replicas=replicas, tls={"disable": True}, disableMlock=True)
+            found = self.render(
+                replicas=replicas,
+                tls={"disable": True},
+                disableMlock=True,
+                requestIdAuthorizedAddrs=["10.1.0.0/16", "fd00::/8"],
+            )
             text = found["ConfigMap", "demo-strongroom"]["data"]["strongroom.hcl"]
+            self.assertIn('x_strongroom_request_id_authorized_addrs = ["10.1.0.0/16","fd00::/8"]', text)
             self.assertEqual(text.count("retry_join"), replicas)
             for old, new in (
                 ("/var/lib/strongroom", f"{self.folder}/data-{replicas}"),
@@ -87,17 +93,21 @@ class Chart(Case):
             self.assertNotIn("unknown key", process.output())
 
     def test_values_that_cannot_be_are_refused(self):
-        for values in (
-            {"replicas": 2},
-            {"replicas": "three"},
-            {"replica": 3},
-            {"logLevel": "loud"},
-            {"storage": {"size": "lots"}},
-            {"tls": {"secretName": ""}},
+        # With what the message names.
+        for values, named in (
+            ({"replicas": 2}, "/replicas"),
+            ({"replicas": "three"}, "/replicas"),
+            ({"replica": 3}, "replica"),
+            ({"logLevel": "loud"}, "/logLevel"),
+            ({"requestIdAuthorizedAddrs": "10.0.0.0/8"}, "/requestIdAuthorizedAddrs"),
+            ({"requestIdAuthorizedAddrs": ["ingress"]}, "/requestIdAuthorizedAddrs/0"),
+            ({"storage": {"size": "lots"}}, "/storage/size"),
+            ({"tls": {"secretName": ""}}, "/tls/secretName"),
         ):
             with self.subTest(values):
-                with self.assertRaises(Exception):
+                with self.assertRaises(helm().HelmValuesError) as refused:
                     self.render(**values)
+                self.assertIn(f"'{named}'", str(refused.exception))
 
     def test_without_tls_nothing_asks_for_a_certificate(self):
         found = self.render(tls={"disable": True})

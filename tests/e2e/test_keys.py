@@ -3,6 +3,7 @@
 import base64
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -224,6 +225,7 @@ class Pgp(Keys):
     def setUp(self):
         needs("gpg")
         self.home = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
         self.addCleanup(subprocess.run, ["gpgconf", "--homedir", self.home, "--kill", "all"])
         self.gpg("--quick-generate-key", "a@example.org", "default", "default", "never")
         self.binary = self.gpg("--export")

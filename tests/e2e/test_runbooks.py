@@ -48,7 +48,8 @@ class Runbooks(Case):
         for page in pages():
             text = page.read_text()
             for block in BLOCK.finditer(text):
-                self.assertIn(block[1], ("sh", "text"), f"{page.name}: {block[2]}")
+                # What is HCL is given to the nodes where the page is followed.
+                self.assertIn(block[1], ("sh", "text", "hcl"), f"{page.name}: {block[2]}")
                 if block[1] == "text":
                     around = text[: block.start()].rstrip().rsplit("\n\n", 1)[1]
                     around += text[block.end() :].lstrip().split("\n\n", 1)[0]
@@ -65,8 +66,11 @@ class Followed(Case):
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
 
-    def prepare(self, sealed):
-        """All ready but for these, by their numbers, which have just been started."""
+    def prepare(self, sealed, configuration=None):
+        """All ready but for these, by their numbers, which have just been started.
+
+        With `configuration` every node has that to read when it is started next.
+        """
         nodes = self.cluster.nodes
         for node in nodes:
             if not node.process.is_running():
@@ -81,15 +85,55 @@ class Followed(Case):
             node.process.signal(signal.SIGTERM)
             node.process.popen.wait(harness.STOP_SECONDS_MAX)
             node.process.kill()
+        if configuration is not None:
+            self.configure(configuration)
         for number in sealed:
             nodes[number - 1].start()
         if len(sealed) == 1:
             self.cluster.active()
 
+    def configure(self, more):
+        self.cluster.more_configuration = more
+        for node in self.cluster.nodes:
+            node.write_configuration([peer for peer in self.cluster.nodes if peer is not node])
+
+    def restart(self, number):
+        node = self.cluster.nodes[number - 1]
+        node.stop()
+        return node.start()
+
+    def follow_migration(self, page):
+        """Each part of the page that has a configuration is for nodes that were restarted with it."""
+        key = harness.pathlib.Path(self.folder) / "seal-1.key"
+        key.write_text("5a" * 32)
+        parts = re.split(r"(?m)^(?=## )", page.read_text())
+        there, back = [part for part in parts if "```hcl" in part]
+        others = [part for part in parts if part not in (there, back)]
+        self.addCleanup(self.configure, "")
+        for part, kind in ((there, "static"), (back, "shamir")):
+            [configuration] = [block[2] for block in BLOCK.finditer(part) if block[1] == "hcl"]
+            configuration = configuration.replace("/etc/strongroom/seal-1.key", str(key))
+            self.prepare([2, 3], configuration)
+            self.follow_text(f"{page.name} {kind}", part)
+            if kind == "static":
+                self.restart(1).ready()
+            for node in self.cluster.nodes:
+                self.assertEqual(node.seal_status()["type"], kind, node.name)
+        self.configure("")
+        for number in (2, 3, 1):
+            self.restart(number).unseal().ready()
+        self.follow_text(page.name, "".join(others))
+
     def follow(self, page):
+        if page.stem == "seal-migration":
+            self.follow_migration(page)
+            return
         self.prepare(SEALED.get(page.stem, []))
-        blocks = [block[2] for block in BLOCK.finditer(page.read_text()) if block[1] == "sh"]
-        self.assertTrue(blocks, f"{page.name} has no command to run")
+        self.follow_text(page.name, page.read_text())
+
+    def follow_text(self, name, text):
+        blocks = [block[2] for block in BLOCK.finditer(text) if block[1] == "sh"]
+        self.assertTrue(blocks, f"{name} has no command to run")
         shell = tempfile.mkdtemp(dir=self.folder)
         # Each block is said before it is run, so that a failure names it.
         script = "".join(f"echo '--- block {number}'\n{text}\n" for number, text in enumerate(blocks, 1))
@@ -106,19 +150,22 @@ class Followed(Case):
         )
         folder = harness.pathlib.Path(harness.STRONGROOM).parent
         env["PATH"] = f"{folder}:{env['PATH']}"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=env,
-            cwd=shell,
-            timeout=harness.COMMAND_SECONDS_MAX,
-        )
-        self.assertEqual(done.returncode, 0, f"{page.name}:\n{done.stdout}")
-        self.assertEqual(list(harness.pathlib.Path(shell).glob("*")), [], f"{page.name} leaves files")
-        return done.stdout
+        try:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                cwd=shell,
+                timeout=harness.COMMAND_SECONDS_MAX,
+            )
+        except subprocess.TimeoutExpired as error:
+            logs = "\n".join(f"== {node.name}\n{node.process.output()[-3000:]}" for node in nodes)
+            raise AssertionError(f"{error.stdout}\n{logs}") from None
+        self.assertEqual(done.returncode, 0, f"{name}:\n{done.stdout}")
+        self.assertEqual(list(harness.pathlib.Path(shell).glob("*")), [], f"{name} leaves files")
 
     def renew(self, number):
         """A node that was removed joins again, with an empty data folder."""

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
-use strongroom::audit::{AuditDevice, Broker, Record, Rules, Side};
+use strongroom::audit::{AuditDevice, Broker, Record, Rules, Side, StoredDevice};
 use strongroom::barrier::{Barrier, Keyring};
 use strongroom::clock::{Clock, Timestamp};
 use strongroom::framework::{Mount, TtlLimits};
@@ -42,13 +42,22 @@ impl Server {
 
     /// Besides what a new cluster has, mounts of the test's own making.
     pub(crate) fn with_mounts(mounts: Vec<(&'static str, Arc<dyn Mount>)>) -> Self {
+        Self::made_of(mounts, Vec::new())
+    }
+
+    /// With audit devices that the configuration declares, which nobody has enabled yet.
+    pub(crate) fn declaring(devices: Vec<StoredDevice>) -> Self {
+        Self::made_of(Vec::new(), devices)
+    }
+
+    fn made_of(mounts: Vec<(&'static str, Arc<dyn Mount>)>, declared: Vec<StoredDevice>) -> Self {
         let audit = Arc::new(MemoryAudit::default());
         let clock = Arc::new(ManualClock(Mutex::new(START)));
         let log = Arc::new(MemoryLog::default());
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let barrier = Arc::new(Barrier::new(rng.clone()));
         barrier.open(Arc::new(Keyring::generate(rng.as_ref(), START)));
-        let rules = Rules { may_prefix: true, ..Rules::default() };
+        let rules = Rules { may_prefix: true, declared };
         let broker = Broker::new(clock.clone(), rng.clone(), "node".into(), rules);
         let broker = Arc::new(broker);
         broker.enable(audit.clone());
@@ -149,7 +158,13 @@ impl Server {
     }
 
     pub(crate) fn set_time(&self, seconds_since_start: u64) {
-        *self.clock.0.lock().unwrap() = Timestamp(START.0 + seconds_since_start * 1000);
+        self.timer()(seconds_since_start);
+    }
+
+    /// As [`Self::set_time`], for what happens while a request runs or later.
+    pub(crate) fn timer(&self) -> impl Fn(u64) + Send + Sync + use<> {
+        let clock = self.clock.clone();
+        move |seconds| *clock.0.lock().unwrap() = Timestamp(START.0 + seconds * 1000)
     }
 
     /// Log entries so far.
@@ -330,13 +345,15 @@ impl AuditDevice for MemoryAudit {
     }
 
     fn write<'a>(&'a self, record: &'a Record<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        let again = if record.is_repeated { " again" } else { "" };
         let line = match &record.side {
             Side::Request(refusal) => {
                 let verdict = refusal.map_or("allowed".into(), ToString::to_string);
-                format!("{} {}: {verdict}", record.operation.name(), record.request.path)
+                format!("{} {}: {verdict}{again}", record.operation.name(), record.request.path)
             }
             Side::Response(outcome) => {
-                outcome.as_ref().map_or_else(ToString::to_string, |_| "replied".into())
+                let said = outcome.as_ref().map_or_else(ToString::to_string, |_| "replied".into());
+                format!("{said}{again}")
             }
         };
         Box::pin(async move { self.take(line) })
@@ -436,6 +453,10 @@ impl sys::NodeControl for NoNode {
 
     fn challenge(&self, _: &sys::Joiner) -> Result<sys::Challenge, Error> {
         Err(Error::internal("no node"))
+    }
+
+    fn check_answer(&self, _: &sys::Answer) -> Result<(), Error> {
+        Err(Error::bad_request("the answer does not fit the challenge"))
     }
 
     fn admit<'a>(

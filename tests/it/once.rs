@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use strongroom::clock::Timestamp;
 use strongroom::framework::{Call, Engine, Mount, NoParams, Route};
@@ -66,6 +68,24 @@ fn repeated_write_gets_the_answer_of_the_first() {
     for _ in 0..3 {
         assert_eq!(data(send(&server, &put).unwrap())["version"], 3);
     }
+}
+
+#[test]
+fn what_was_repeated_is_marked_in_audit() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    let before = server.audited().len();
+    send(&server, &put).unwrap();
+    send(&server, &put).unwrap();
+    assert_eq!(
+        server.audited()[before..],
+        [
+            "create kv/data/a: allowed",
+            "replied",
+            "update kv/data/a: allowed again",
+            "replied again",
+        ]
+    );
 }
 
 #[test]
@@ -258,7 +278,12 @@ fn answered_requests_are_forgotten_and_come_too_late() {
     assert!(matches!(send(&server, &put), Err(Error::Unresolved)));
     let old = RequestId::Proxied { made: Timestamp(START.0 - 31_000), id: [1; 16] };
     let old = request(old, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
-    assert!(matches!(send(&server, &old), Err(Error::Unavailable(_))));
+    assert!(matches!(send(&server, &old), Err(Error::Unresolved)), "it may have been done");
+    let early = RequestId::Proxied { made: Timestamp(START.0 + 31_000), id: [2; 16] };
+    let early = request(early, Operation::Update, "kv/data/a", &json!({"data": {}}), &server.root);
+    let refused = send(&server, &early);
+    let tells_why = |text: &String| text.ends_with("is wrong; nothing was done");
+    assert!(matches!(&refused, Err(Error::Unavailable(text)) if tells_why(text)), "{refused:?}");
     assert_eq!(server.entries(), entries);
 }
 
@@ -329,12 +354,101 @@ fn who_hands_over_by_what_acts_outside_is_answered_all_the_same() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
+#[test]
+fn what_acts_outside_waits_for_room_before_it_acts() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    server.mount("kv/", "kv", &[("version", "2")]);
+    for number in 1..=4096 {
+        send(&server, &write(&server, number, "kv/data/a", &json!({"data": {}}))).unwrap();
+    }
+    let act = write(&server, 4097, "outside/act", &json!({}));
+    let pipeline = &server.pipeline;
+    server.block_on(async {
+        let mut waiting = Box::pin(pipeline.handle(&act));
+        let soon = tokio::time::Duration::from_millis(100);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "it waits");
+        assert_eq!(runs.load(Ordering::SeqCst), 0);
+        pipeline.note_finished(OriginId([7; 16]), &[(1, 9)]);
+        waiting.await.unwrap();
+    });
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_an_origin_has_told_outlives_an_entry_that_was_not_taken() {
+    let server = with_kv();
+    let put = write(&server, 1, "kv/data/a", &json!({"data": {"v": 1}}));
+    send(&server, &put).unwrap();
+    server.pipeline.note_finished(OriginId([7; 16]), &[(1, 1)]);
+    server.log.refuse_next_proposal();
+    let refused = send(&server, &write(&server, 2, "kv/data/b", &json!({"data": {}})));
+    assert!(matches!(refused, Err(Error::NotActive)), "{refused:?}");
+    assert_eq!(data(send(&server, &put).unwrap())["version"], 1, "no entry has told of it");
+    send(&server, &write(&server, 3, "kv/data/b", &json!({"data": {}}))).unwrap();
+    assert!(matches!(send(&server, &put), Err(Error::Unresolved)));
+}
+
+#[test]
+fn what_is_refused_before_it_acts_outside_is_no_entry() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let entries = server.entries();
+    let careful =
+        |number, good: bool| write(&server, number, "outside/careful", &json!({ "good": good }));
+    assert_eq!(line(send(&server, &careful(1, false))), "400 no good");
+    // A stranger's, who has opened no challenge.
+    for params in [json!({}), json!({"raft_id": "7", "answer": "AAAA"})] {
+        let path = "sys/storage/raft/bootstrap/answer";
+        let answer = request(numbered(2), Operation::Update, path, &params, "");
+        let refused = line(send(&server, &answer));
+        assert_eq!(refused, "400 the answer does not fit the challenge");
+    }
+    assert_eq!((server.entries(), runs.load(Ordering::SeqCst)), (entries, 0));
+    send(&server, &careful(3, true)).unwrap();
+    assert_eq!((server.entries(), runs.load(Ordering::SeqCst)), (entries + 2, 1));
+}
+
+#[test]
+fn what_found_no_leader_to_act_with_is_never_said_to_be_undone() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    let act = write(&server, 1, "outside/lose", &json!({}));
+    assert!(matches!(send(&server, &act), Err(Error::LeadershipLost)));
+    assert!(matches!(send(&server, &act), Err(Error::Unresolved)), "there is no more to learn");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_handler_that_panics_is_an_error_and_the_node_goes_on() {
+    let runs = Arc::new(AtomicU64::new(0));
+    let server = Server::with_mounts(vec![("outside/", outside(runs.clone()))]);
+    server.audited();
+    for (number, path) in [(1, "outside/panic"), (2, "outside/panic-outside")] {
+        let entries = server.entries();
+        let act = write(&server, number, path, &json!({}));
+        let outcome = send(&server, &act);
+        assert!(matches!(outcome, Err(Error::Internal(_))), "{path}: {outcome:?}");
+        let audited = server.audited();
+        assert_eq!(audited.len(), 2, "{path}: {audited:?}");
+        assert!(audited[1].ends_with("internal error"), "{path}: {audited:?}");
+        // Of what acts outside: that it was begun, and its answer.
+        assert_eq!(server.entries() - entries, 2 * (number - 1), "{path}");
+    }
+    send(&server, &write(&server, 3, "outside/act", &json!({}))).unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
 /// Counts how often it was run, and writes down what it was given.
 fn outside(runs: Arc<AtomicU64>) -> Arc<dyn Mount> {
     let routes = [
         Route::new("act", "Acts outside.").acts_outside().write(act),
         Route::new("tell", "And writes nothing.").acts_outside().write(tell),
         Route::new("fail", "And fails.").acts_outside().write(fail),
+        Route::new("careful", "Asked beforehand.").acts_outside_after(check).write(careful),
+        Route::new("lose", "Does not lead any more.").acts_outside().write(lose),
+        Route::new("panic", "Has a fault.").write(panic),
+        Route::new("panic-outside", "Has a fault.").acts_outside().write(panic),
     ];
     Engine::new("out", "", routes).unwrap().mount(runs).into()
 }
@@ -353,4 +467,29 @@ async fn act(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, 
     let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
     call.storage.put("last", &run)?;
     Reply::of(&json!({ "run": run }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Careful {
+    good: bool,
+}
+
+async fn check(_: &mut Call<'_, Arc<AtomicU64>>, input: Careful) -> Result<(), Error> {
+    if input.good { Ok(()) } else { Err(Error::bad_request("no good")) }
+}
+
+async fn careful(call: &mut Call<'_, Arc<AtomicU64>>, _: Careful) -> Result<Reply, Error> {
+    call.state.fetch_add(1, Ordering::SeqCst);
+    Ok(Reply::default())
+}
+
+async fn lose(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    call.state.fetch_add(1, Ordering::SeqCst);
+    Err(Error::NotActive)
+}
+
+async fn panic(call: &mut Call<'_, Arc<AtomicU64>>, _: NoParams) -> Result<Reply, Error> {
+    let run = call.state.fetch_add(1, Ordering::SeqCst) + 1;
+    call.storage.put("last", &run)?;
+    panic!("as a handler with a fault does");
 }

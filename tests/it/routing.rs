@@ -116,3 +116,14 @@ fn engine_goes_with_its_mount() {
     server.write("sys/mounts/x/tune", &json!({"options": {"version": "2"}})).unwrap();
     assert!(!first.ptr_eq(&opened("x/a")) && first.upgrade().is_none());
 }
+
+#[test]
+fn what_each_node_does_for_itself_is_no_act_of_the_cluster() {
+    let routes = [route("a").acts_outside(), route("b").on_this_node()];
+    assert!(Engine::new("test", "", routes).is_ok());
+    for both in [route("both").on_this_node().acts_outside(), route("both").local().acts_outside()]
+    {
+        let refused = Engine::new("test", "", [both]).err().unwrap().to_string();
+        assert!(refused.starts_with("`both` cannot act outside"), "{refused}");
+    }
+}

@@ -24,6 +24,18 @@ fn write_is_one_entry_and_read_is_none() {
     assert_eq!(server.entries() - before, 1);
 }
 
+/// The log tells operators that a record is damaged, not what stands in it.
+#[test]
+fn what_a_damaged_record_holds_is_no_part_of_the_error() {
+    let server = Server::new();
+    server.change("test/", |scope| {
+        scope.put("a", &"hvs.SECRET").unwrap();
+        let Err(Error::Internal(source)) = scope.get::<u64>("a") else { panic!("no number") };
+        let text = source.to_string();
+        assert!(text.starts_with("a stored record cannot be read") && !text.contains("SECRET"));
+    });
+}
+
 #[test]
 fn read_then_write_runs_again_when_the_read_is_stale() {
     let server = Server::with_mounts(vec![("count/", counter())]);

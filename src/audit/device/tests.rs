@@ -39,6 +39,7 @@ fn submit(
         caller: None,
         mount: None,
         policies: None,
+        is_repeated: false,
         side: Side::Request(None),
     })
 }

@@ -17,6 +17,7 @@ struct Case {
     caller: Option<Caller>,
     policies: Option<PolicyResults>,
     operation: Operation,
+    is_repeated: bool,
 }
 
 fn case() -> Case {
@@ -76,6 +77,7 @@ fn case() -> Case {
         caller: Some(caller),
         policies: Some(PolicyResults { allowed: true, granting, ..PolicyResults::default() }),
         operation: Operation::Update,
+        is_repeated: false,
     }
 }
 
@@ -89,6 +91,7 @@ impl Case {
             caller: self.caller.as_ref(),
             mount: Some(&self.mount),
             policies: self.policies.as_ref(),
+            is_repeated: self.is_repeated,
             side,
         };
         Value::Object(writing.entry(&record, "2026-11-24T11:04:39.554Z"))
@@ -198,6 +201,8 @@ fn nothing_secret_stands_in_clear() {
         Error::Unavailable(text.into()),
         Error::TooLarge(text.into()),
         Error::TooMany(text.into()),
+        Error::TooManyWith { text: text.into(), headers: BTreeMap::new() },
+        Error::InvalidCredentials(text.into()),
     ];
     for error in &errors {
         for side in [Side::Request(Some(error)), Side::Response(Err(error))] {
@@ -252,6 +257,11 @@ fn errors_stand_in_vaults_frame_and_the_text_is_hashed() {
         (Error::NoRoute("a/b".into()), frame("unsupported path")),
         (Error::UnsupportedOperation, frame("unsupported operation")),
         (Error::internal("x"), frame("internal error")),
+        (Error::InvalidCredentials("x".into()), frame("invalid credentials")),
+        (
+            Error::TooManyWith { text: "x".into(), headers: BTreeMap::new() },
+            frame("request path quota exceeded"),
+        ),
         (Error::NotFound, Value::Null),
     ] {
         let entry = case.entry(Side::Response(Err(&error)));
@@ -285,6 +295,16 @@ fn a_refusal_says_why_beside_vaults_members() {
             "refusal": "the rule does not grant `update`"
         })
     );
+}
+
+#[test]
+fn a_repeated_request_is_told_from_one_that_ran() {
+    let mut case = case();
+    assert_eq!(case.entry(Side::Request(None)).pointer("/request/repeated"), None);
+    case.is_repeated = true;
+    for side in [Side::Request(None), Side::Response(Err(&Error::Unresolved))] {
+        assert_eq!(case.entry(side).pointer("/request/repeated"), Some(&json!(true)));
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn takes(text: &str) -> bool {
         caller: None,
         mount: Some(&mount),
         policies: None,
+        is_repeated: false,
         side: Side::Request(None),
     })
 }

@@ -86,6 +86,17 @@ const WRONG: &[Wrong] = &[
         &[PATH, ("mode", "10644")],
         "mode \"10644\" is no file mode: octal digits such as 0640",
     ),
+    ("file", &[PATH, ("mode", "+640")], "mode \"+640\" is no file mode: octal digits such as 0640"),
+    (
+        "file",
+        &[PATH, ("mode", "0200")],
+        "mode \"0200\" would keep this server from its own log: the owner must read and write it",
+    ),
+    (
+        "file",
+        &[PATH, ("mode", "0440")],
+        "mode \"0440\" would keep this server from its own log: the owner must read and write it",
+    ),
     (
         "file",
         &[PATH, ("mode", "0755")],

@@ -1,15 +1,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::store::{
-    Role, SecretId, delete_secret_id, digest, put_secret_id, role_by_id, role_key, secret_id,
+    Role, SecretId, delete_secret_id, digest, put_secret_id, role, role_by_id, secret_id,
 };
 use crate::auth::cidr;
-use crate::auth::token_parameters::RenewalTerms;
-use crate::framework::{Call, Route};
+use crate::framework::{self, Call, LoginTerms, Route};
 use crate::request::{Auth, Error, Params, Reply};
 use crate::secret::Secret;
-use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -38,12 +37,12 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
         return Err(Error::bad_request("missing role_id"));
     }
     let role = role_by_id(&mut call.storage, &input.role_id)?;
-    let role = role.ok_or_else(|| Error::bad_request(REFUSED))?;
+    let role = role.ok_or_else(|| Error::UnknownUser(REFUSED.into()))?;
     let secret =
         if role.bind_secret_id { Some(spend(call, &role, input.secret_id)?) } else { None };
     check_address(call, &role.secret_id_bound_cidrs, "by CIDR restrictions on the role")?;
     let mut metadata = secret.as_ref().map(|secret| secret.metadata.clone()).unwrap_or_default();
-    metadata.insert("role_name".into(), role.name.clone());
+    metadata.insert(ROLE_NAME.into(), role.name.clone());
     let mut auth = Auth { metadata, alias_name: role.role_id.clone(), ..Auth::default() };
     let mut token = role.token;
     if let Some(narrower) = secret.map(|secret| secret.token_bound_cidrs)
@@ -55,15 +54,18 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
     Ok(Reply { auth: Some(auth), ..Reply::default() })
 }
 
-/// What a renewal of a token of a role may grant.
+/// What a renewal of a token of a role may grant, by the role as it is now.
 ///
 /// # Errors
 /// [`Error::BadRequest`] where the role is gone.
-pub fn renewal(storage: &mut Scope<'_>, role_name: &str) -> Result<RenewalTerms, Error> {
-    let role = storage.get_shared::<Role>(&role_key(role_name))?;
-    let role = role.ok_or_else(|| {
-        Error::BadRequest(format!("role {role_name:?} does not exist during renewal"))
-    })?;
+pub(super) async fn renew(
+    call: &mut Call<'_>,
+    login: framework::Login<IgnoredAny>,
+) -> Result<LoginTerms, Error> {
+    let name = login.metadata.get(ROLE_NAME).map(String::as_str).unwrap_or_default();
+    let role = if name.is_empty() { None } else { role(call, name)? };
+    let role = role
+        .ok_or_else(|| Error::BadRequest(format!("role {name:?} does not exist during renewal")))?;
     Ok(role.token.renewal())
 }
 
@@ -111,5 +113,8 @@ fn check_address(call: &Call<'_>, blocks: &[String], by: &str) -> Result<(), Err
     let address = address.map(|address| address.to_string()).unwrap_or_default();
     Err(Error::BadRequest(format!("source address {address:?} unauthorized {by}")))
 }
+
+/// What a token's metadata calls the role, whatever the secret id's says.
+const ROLE_NAME: &str = "role_name";
 
 const REFUSED: &str = "invalid role or secret ID";

@@ -7,7 +7,6 @@ mod secret_ids;
 mod store;
 mod tidy;
 
-pub use login::renewal;
 pub use store::EXPIRY_KIND;
 pub use tidy::{expire, tidy_step};
 
@@ -18,5 +17,7 @@ use crate::framework::{Engine, Overlap};
 pub fn engine() -> Result<Engine, Overlap> {
     let routes =
         [roles::routes(), fields::routes(), secret_ids::routes(), login::routes(), tidy::routes()];
-    Engine::new("approle", "Login of programs by role and secret id.", routes.into_iter().flatten())
+    let routes = routes.into_iter().flatten();
+    let engine = Engine::new("approle", "Login of programs by role and secret id.", routes)?;
+    Ok(engine.renew_login(login::renew))
 }

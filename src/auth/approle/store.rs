@@ -184,7 +184,12 @@ fn accessor_key(role_uuid: &str, accessor: &str) -> String {
 /// A role may have a million: 256 directories keep each listing short.
 fn secret_id_key(role_uuid: &str, digest: &str) -> String {
     let bucket = digest.get(..2).unwrap_or_default();
-    format!("secrets/{role_uuid}/id/{bucket}/{digest}")
+    format!("{}/{bucket}/{digest}", secret_ids_directory(role_uuid))
+}
+
+/// Of directories; in them are the secret ids of a role.
+pub(super) fn secret_ids_directory(role_uuid: &str) -> String {
+    format!("secrets/{role_uuid}/id")
 }
 
 fn digest_of(parts: &[&[u8]]) -> String {

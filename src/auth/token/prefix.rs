@@ -5,10 +5,10 @@ use super::revoke::{Budget, RECORDS_OF_LEASE, STEP_LEASES_MAX, STEP_RECORDS_MAX}
 use super::store::TokenStore;
 use crate::job::{JOBS, Job, JobKind};
 use crate::lease::{
-    Force, LeaseStore, MountPlaces, PrefixMark, PrefixMarks, State, id_of_file, is_token_name,
-    path_and_name,
+    Force, LeaseStore, MountPlaces, PrefixMark, PrefixMarks, State, is_token_name, path_and_name,
 };
 use crate::request::Error;
+use crate::text::of_name;
 use crate::txn::Scope;
 
 /// Marks all leases below a prefix, over the namespace's `core/` scope, and files their job under
@@ -99,7 +99,7 @@ impl TokenStore<'_, '_> {
         force: Force,
         budget: &mut Budget,
     ) -> Result<bool, Error> {
-        let id = id_of_file(file);
+        let id = of_name(file);
         let Some((path, name)) = path_and_name(&id) else {
             return Ok(true);
         };

@@ -12,8 +12,9 @@ use super::store::{
 use crate::clock::Timestamp;
 use crate::expiry::{Expiry, Outcome};
 use crate::job::{Job, JobKind, delete_tree};
-use crate::lease::{Force, LeaseStore, State, id_of_file, is_token_name, path_and_name};
+use crate::lease::{Force, LeaseStore, State, is_token_name, path_and_name};
 use crate::request::Error;
+use crate::text::of_name;
 
 impl TokenStore<'_, '_> {
     /// Children first. What is not there is no error.
@@ -62,7 +63,7 @@ impl TokenStore<'_, '_> {
         let mut leases = LeaseStore::new(self.scope);
         let page = leases.page(State::Live, mount_accessor, None, STEP_LEASES_MAX)?;
         for file in page.names {
-            let id = id_of_file(&file);
+            let id = of_name(&file);
             match path_and_name(&id) {
                 Some((path, name)) if is_token_name(name) => {
                     if !self.remove_tree(name, &mut budget)? {

@@ -308,11 +308,19 @@ impl<'s, 't> TokenStore<'s, 't> {
         self.scope.put(&disabled_key(mount_accessor), &())
     }
 
+    /// Whether [`Self::disable_mount`] has marked it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn is_disabled(&mut self, mount_accessor: &str) -> Result<bool, Error> {
+        Ok(self.scope.get_shared::<()>(&disabled_key(mount_accessor))?.is_some())
+    }
+
     fn is_of_disabled_mount(&mut self, entry: &TokenEntry) -> Result<bool, Error> {
         if entry.mount_accessor.is_empty() {
             return Ok(false);
         }
-        Ok(self.scope.get_shared::<()>(&disabled_key(&entry.mount_accessor))?.is_some())
+        self.is_disabled(&entry.mount_accessor)
     }
 
     /// Files the expiry, once: an older filing is taken away.

@@ -64,5 +64,5 @@ fn renewal_knows_what_a_login_would_give_now() {
     assert!(!parameters.gives(&names("a,b")) && !parameters.gives(&names("a,b,c,default")));
     parameters.token_no_default_policy = true;
     assert!(parameters.gives(&names("a,b")));
-    assert_eq!(parameters.renewal(), RenewalTerms { ttl: 9, ..RenewalTerms::default() });
+    assert_eq!(parameters.renewal(), LoginTerms { ttl: 9, ..LoginTerms::default() });
 }

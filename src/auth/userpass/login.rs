@@ -2,15 +2,14 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{User, key, normal};
 use crate::auth::passwords;
-use crate::auth::token_parameters::RenewalTerms;
 use crate::crypto::{NOBODY, is_outdated};
-use crate::framework::{Call, Route};
+use crate::framework::{self, Call, LoginTerms, Route};
 use crate::request::{Auth, Error, Params, Reply};
 use crate::secret::Secret;
-use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![Route::new("login/{username}", "Log in.").login_as(lock_name).write(login)]
@@ -40,10 +39,10 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
     let user = match user {
         Some(user) if matches => user,
         Some(_) => return Err(Error::InvalidCredentials(REFUSED.into())),
-        None => return Err(Error::bad_request(REFUSED)),
+        None => return Err(Error::UnknownUser(REFUSED.into())),
     };
     let mut auth = Auth {
-        metadata: [("username".to_owned(), name.clone())].into(),
+        metadata: [(USERNAME.to_owned(), name.clone())].into(),
         display_name: name.clone(),
         alias_name: name.clone(),
         ..Auth::default()
@@ -58,24 +57,26 @@ async fn login(call: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
     Ok(Reply { auth: Some(auth), ..Reply::default() })
 }
 
-/// What a renewal of a user's token may grant. `policies` are the token's own, without those of
-/// its identity.
+/// What a renewal of a user's token may grant, by the user as they are now.
 ///
 /// # Errors
 /// [`Error::BadRequest`] where the user is gone, or their policies are others now.
-pub fn renewal(
-    storage: &mut Scope<'_>,
-    username: &str,
-    policies: &[String],
-) -> Result<RenewalTerms, Error> {
-    let user = storage.get_shared::<User>(&key(&normal(username)))?;
+pub(super) async fn renew(
+    call: &mut Call<'_>,
+    login: framework::Login<IgnoredAny>,
+) -> Result<LoginTerms, Error> {
+    let name = login.metadata.get(USERNAME).map(|name| normal(name)).unwrap_or_default();
+    let user = if name.is_empty() { None } else { call.storage.get_shared::<User>(&key(&name))? };
     let user = user.ok_or_else(|| {
         Error::bad_request("the user does not exist any more: the token cannot be renewed")
     })?;
-    if !user.token.gives(policies) {
+    if !user.token.gives(&login.policies) {
         return Err(Error::bad_request("policies have changed, not renewing"));
     }
     Ok(user.token.renewal())
 }
+
+/// What a token's metadata calls the user.
+const USERNAME: &str = "username";
 
 const REFUSED: &str = "invalid username or password";

@@ -3,8 +3,6 @@
 mod login;
 mod users;
 
-pub use login::renewal;
-
 use serde::{Deserialize, Serialize};
 
 use super::token_parameters::TokenParameters;
@@ -14,7 +12,8 @@ use crate::framework::{Engine, Overlap};
 /// Where two routes match the same paths.
 pub fn engine() -> Result<Engine, Overlap> {
     let routes = users::routes().into_iter().chain(login::routes());
-    Engine::new("userpass", "Login by user name and password.", routes)
+    let engine = Engine::new("userpass", "Login by user name and password.", routes)?;
+    Ok(engine.renew_login(login::renew))
 }
 
 /// As stored.

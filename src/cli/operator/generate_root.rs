@@ -44,7 +44,7 @@ pub(in crate::cli) struct Args {
     /// A PGP key to encrypt the token for, instead of a one-time password.
     #[arg(long, value_name = "FILE")]
     pgp_key: Option<String>,
-    /// The nonce that -init printed.
+    /// The nonce that -init printed; -cancel needs it once keys were given.
     #[arg(long)]
     nonce: Option<String>,
     /// Make a token for a server in recovery mode.
@@ -68,7 +68,10 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     }
     if args.cancel {
         let failed = |error| Failure::during("Error canceling root token generation", error);
-        let request = Request::new(DELETE, &format!("{}/attempt", args.path()));
+        let mut request = Request::new(DELETE, &format!("{}/attempt", args.path()));
+        if let Some(nonce) = &args.nonce {
+            request = request.query("nonce", nonce.trim());
+        }
         session.client()?.send(&request).await.map_err(failed)?;
         return session.success("Success! Root token generation canceled (if it was started)");
     }

@@ -37,7 +37,7 @@ pub(in crate::cli) struct Args {
     /// How many of them unseal the server.
     #[arg(long, visible_alias = "t", default_value_t = 3)]
     key_threshold: u32,
-    /// The nonce that -init printed.
+    /// The nonce that -init printed; -cancel needs it once keys were given.
     #[arg(long)]
     nonce: Option<String>,
     /// Which keys: barrier or recovery.
@@ -91,7 +91,10 @@ pub(in crate::cli) async fn run(session: &mut Session<'_, '_>, args: &Args) -> R
     if args.cancel {
         let failed = |error| Failure::during("Error canceling rekey", error);
         // Of a verification, this cancels the verification alone.
-        let request = Request::new(DELETE, &format!("{path}/{}", args.step()));
+        let mut request = Request::new(DELETE, &format!("{path}/{}", args.step()));
+        if let Some(nonce) = &args.nonce {
+            request = request.query("nonce", nonce.trim());
+        }
         session.client()?.send(&request).await.map_err(failed)?;
         return session.success("Success! Canceled rekeying (if it was started)");
     }

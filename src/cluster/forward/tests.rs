@@ -3,7 +3,7 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::request::{Auth, Body, Lease, RawBody, TokenType, WrapInfo};
+use crate::request::{Auth, Body, Lease, RawBody, Then, TokenType, WrapInfo};
 
 fn through(error: Error) -> Error {
     let answer = encode_answer(Outcome::Answered(Err(error)), 1).encode_to_vec();
@@ -106,11 +106,14 @@ fn what_cannot_be_read_is_refused() {
 #[test]
 fn a_reply_arrives_as_it_was_given() {
     let data = serde_json::json!({"b": 1, "a": [null, "x"]});
-    for body in [
-        Body::Empty,
-        Body::Data(data.as_object().unwrap().clone()),
-        Body::Bare(serde_json::json!([1])),
-        Body::Raw(RawBody { content_type: "text/plain".into(), bytes: Bytes::from_static(b"x") }),
+    let lease = || Then::AwaitLease { mount: "kv_1".into(), id: "kv/a/1".into() };
+    let prefix = || Then::AwaitPrefix { job: "job".into(), prefix: "kv/".into() };
+    let raw = RawBody { content_type: "text/plain".into(), bytes: Bytes::from_static(b"x") };
+    for (body, then) in [
+        (Body::Empty, lease()),
+        (Body::Data(data.as_object().unwrap().clone()), prefix()),
+        (Body::Bare(serde_json::json!([1])), lease()),
+        (Body::Raw(raw), prefix()),
     ] {
         let reply = Reply {
             body,
@@ -142,7 +145,7 @@ fn a_reply_arrives_as_it_was_given() {
             status: Some(202),
             headers: BTreeMap::from([("x-a".into(), "1".into())]),
             mount_type: "kv".into(),
-            then: None,
+            then: Some(then),
         };
         let shown = format!("{reply:?}");
         let answer = encode_answer(Outcome::Answered(Ok(reply)), 1).encode_to_vec();

@@ -42,14 +42,14 @@ impl Gpg {
 
 impl Drop for Gpg {
     fn drop(&mut self) {
-        // Its agent outlives it otherwise.
-        drop(
-            Command::new("gpgconf")
-                .arg("--homedir")
-                .arg(self.0.path())
-                .args(["--kill", "all"])
-                .output(),
-        );
+        // Its agent outlives it otherwise; as it ends, it still changes what is in the folder.
+        for _ in 0..100 {
+            let mut kill = Command::new("gpgconf");
+            drop(kill.arg("--homedir").arg(self.0.path()).args(["--kill", "all"]).output());
+            if std::fs::remove_dir_all(self.0.path()).is_ok() {
+                break;
+            }
+        }
     }
 }
 
@@ -119,6 +119,96 @@ fn what_is_no_public_key_is_refused_with_what_to_do() {
     }
     let long = "A".repeat(KEY_TEXT_MAX + 4);
     assert_eq!(PgpKey::parse(&long, 0).err(), Some(PgpError::TooLong));
+}
+
+/// The packets of a binary export, headers included.
+fn packets(export: &[u8]) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    let mut rest = export;
+    while let [tag, first, ..] = *rest {
+        assert_eq!(tag >> 6, 0b10, "GnuPG writes the old format");
+        let length = match tag & 3 {
+            0 => 2 + usize::from(first),
+            1 => 3 + usize::from(first) * 256 + usize::from(rest[2]),
+            other => panic!("no length of kind {other} is expected"),
+        };
+        packets.push(rest[..length].to_vec());
+        rest = &rest[length..];
+    }
+    packets
+}
+
+/// A signature that does not hold.
+fn broken(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    *packet.last_mut().unwrap() ^= 1;
+    packet
+}
+
+/// Primary key, user, its signature, subkey, its signature.
+fn exported(gpg: &Gpg) -> Vec<Vec<u8>> {
+    gpg.run(&["--quick-generate-key", "a@example.org", "ed25519", "cert,sign", "never"], b"");
+    gpg.run(&["--quick-add-key", &gpg.fingerprint(), "cv25519", "encr", "2d"], b"");
+    let packets = packets(&gpg.run(&["--export"], b""));
+    assert_eq!(packets.len(), 5);
+    packets
+}
+
+fn read(packets: &[&[&[u8]]]) -> Result<PgpKey, PgpError> {
+    PgpKey::parse(&STANDARD.encode(packets.concat().concat()), now())
+}
+
+#[test]
+fn a_certificate_is_checked_within_bounds() {
+    let Some(gpg) = Gpg::new() else { return };
+    let made = exported(&gpg);
+    let parts: Vec<&[u8]> = made.iter().map(Vec::as_slice).collect();
+    let (whole, subkey) = (&parts[..], &parts[3..]);
+    read(&[whole]).unwrap();
+    let many: Vec<&[&[u8]]> = std::iter::repeat_n(subkey, 16).collect();
+    read(&[&parts[..3]].into_iter().chain(many).collect::<Vec<_>>()).unwrap();
+    let many: Vec<&[&[u8]]> = std::iter::repeat_n(subkey, 17).collect();
+    let told = read(&[&parts[..3]].into_iter().chain(many).collect::<Vec<_>>());
+    assert_eq!(told.err(), Some(PgpError::TooMany));
+
+    let bad = broken(parts[4]);
+    let with = |bad_signatures: usize| {
+        let bad = vec![bad.as_slice(); bad_signatures];
+        read(&[&parts[..4], &bad, &parts[4..]])
+    };
+    with(3).unwrap();
+    assert_eq!(with(16).err(), Some(PgpError::TooMany));
+    assert_eq!(read(&[&parts[..4], &[&bad]]).err(), Some(PgpError::NoEncryptionKey));
+    let bad_user = broken(parts[2]);
+    let bad_users = vec![bad_user.as_slice(); 16];
+    assert_eq!(read(&[&parts[..2], &bad_users, &parts[2..]]).err(), Some(PgpError::TooMany));
+}
+
+#[test]
+fn a_key_is_revoked_by_itself_alone() {
+    let revocation = |gpg: &Gpg| {
+        let file = format!("openpgp-revocs.d/{}.rev", gpg.fingerprint().to_uppercase());
+        let text = std::fs::read_to_string(gpg.0.path().join(file)).unwrap();
+        let armour = text.split_once("\n:").unwrap().1;
+        packets(&gpg.run(&["--dearmor"], armour.as_bytes())).remove(0)
+    };
+    let (Some(one), Some(other)) = (Gpg::new(), Gpg::new()) else { return };
+    let (made, _) = (exported(&one), exported(&other));
+    let parts: Vec<&[u8]> = made.iter().map(Vec::as_slice).collect();
+    let with = |revocation: &[u8]| read(&[&parts[..1], &[revocation], &parts[1..]]);
+    assert_eq!(with(&revocation(&one)).err(), Some(PgpError::Revoked));
+    with(&revocation(&other)).unwrap();
+    with(&broken(&revocation(&one))).unwrap();
+}
+
+#[test]
+fn of_several_keys_the_one_that_is_refused_is_named() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let parse = |texts: Vec<String>| runtime.block_on(PgpKey::parse_all(texts, 0));
+    assert!(parse(Vec::new()).unwrap().is_empty());
+    assert_eq!(parse(texts(&["keybase:a", "a"])).err(), Some((0, PgpError::Keybase)));
+    assert_eq!(parse(texts(&["YWJj"])).err(), Some((0, PgpError::Certificate)));
 }
 
 proptest::proptest! {

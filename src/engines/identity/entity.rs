@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::shown::{self, Mounts};
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::identity::{
     Clash, Entity, IdentityStore, Merge, Merged, check_metadata, check_name, check_policies,
 };

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::entity::keys_with_info;
 use super::shown::{self, Mounts};
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::identity::{
     Group, GroupChange, GroupKind, IdentityStore, check_metadata, check_name, check_policies,
 };
@@ -163,7 +164,7 @@ async fn list_ids(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
             info.insert("alias".into(), shown::alias_in_brief(alias, &mounts));
         }
         info.insert("name".into(), group.name.clone().into());
-        let members = identities.members(id)?.len();
+        let members = identities.count_members(id)?;
         info.insert("num_member_entities".into(), members.into());
         info.insert("num_parent_groups".into(), group.parents.len().into());
         key_info.insert(id.clone(), Value::Object(info));

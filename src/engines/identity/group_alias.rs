@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::entity::keys_with_info;
 use super::shown::{self, Mounts};
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::identity::{Alias, Group, GroupKind, IdentityStore, check_name};
 use crate::request::{Error, Reply};
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::shown;
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::identity::IdentityStore;
 use crate::request::{Error, Reply};
 

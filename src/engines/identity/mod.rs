@@ -8,11 +8,21 @@ mod lookup;
 pub mod oidc;
 mod shown;
 
-use crate::framework::{Engine, Overlap, Route};
+use crate::framework::{Engine, Overlap};
+
+/// What a mount keeps in memory.
+#[derive(Default)]
+pub struct State {
+    key_sets: oidc::KeySets,
+}
+
+type Call<'c> = crate::framework::Call<'c, State>;
+
+type Route = crate::framework::Route<State>;
 
 /// # Errors
 /// Where two routes match the same paths.
-pub fn engine() -> Result<Engine, Overlap> {
+pub fn engine() -> Result<Engine<State>, Overlap> {
     let routes: Vec<Route> = [
         alias::routes(),
         entity::routes(),

@@ -11,7 +11,8 @@ use super::der::{self, Extension, GeneralName};
 use super::issuer::{self, Facts, Issuer, Signer, StoredKey};
 use super::key::{Kind, Manner, PrivateKey, key_identifier};
 use super::sans::{self, Request};
-use super::{config, crl, usage};
+use super::{config, list, usage};
+use crate::clock::Timestamp;
 use crate::framework::{Call, Seconds};
 use crate::request::{Error, Reply};
 
@@ -235,7 +236,7 @@ pub(super) async fn generate_root(call: &mut Call<'_>, ask: Ask) -> Result<Reply
     certificate::stored(call, &serial, &der)?;
     let issuer = new_issuer(call, &ask.issuer_name, &owner.id, &der);
     issuer::add(call, &issuer)?;
-    crl::rebuild(call, &issuer)?;
+    list::sign(call, &issuer, None, Timestamp::ZERO)?;
     let shown = owner.exported.then_some(key);
     let mut data = output.shown(&der, &der, &[], shown)?;
     data.remove("ca_chain");
@@ -513,7 +514,7 @@ impl Imported {
                 continue;
             }
             issuer::add(call, &issuer)?;
-            crl::rebuild(call, &issuer)?;
+            list::sign(call, &issuer, None, Timestamp::ZERO)?;
         }
         let mut data = Map::new();
         let mut add = |name: &str, ids: Vec<String>| {

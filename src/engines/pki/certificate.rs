@@ -56,6 +56,8 @@ pub(super) fn parse_serial(text: &str) -> Option<Vec<u8>> {
         valid.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
     };
     let serial: Vec<u8> = text.split([':', '-']).map(byte).collect::<Option<_>>()?;
+    // As they are in storage; some clients keep the zero of what would be negative without it.
+    let serial = issuer::without_zeros(&serial);
     (serial.len() <= 20).then_some(serial)
 }
 
@@ -84,6 +86,17 @@ pub(super) fn validity(
 ) -> Result<Validity, Error> {
     let own = Times { ttl: role.ttl, max_ttl: role.max_ttl, not_after: &role.not_after };
     let mut validity = times(call, &own, ttl, not_after, role.not_before_duration)?;
+    // What the role's owner wrote stands; whoever asks gets no more than by a time to live.
+    if role.not_after.is_empty() && not_after.is_some_and(|text| !text.is_empty()) {
+        let latest = call.now.seconds().saturating_add(own.max(call));
+        if validity.not_after.seconds() > latest {
+            validity.not_after = Timestamp::from_seconds(latest);
+            validity.warnings.push(format!(
+                "not_after is later than permitted by maxTTL {:?}, so maxTTL is being used",
+                go_duration(own.max(call))
+            ));
+        }
+    }
     let end = signer.facts.not_after;
     if validity.not_after > end {
         match signer.issuer.leaf_not_after_behavior.as_str() {
@@ -110,6 +123,16 @@ pub(super) struct Times<'t> {
     pub(super) not_after: &'t str,
 }
 
+impl Times<'_> {
+    /// Seconds: the role's, else the mount's.
+    fn max(&self, call: &Call<'_>) -> u64 {
+        match self.max_ttl.unsigned() {
+            0 => call.ttl.max,
+            max => max,
+        }
+    }
+}
+
 /// Without a look at the issuer.
 ///
 /// # Errors
@@ -126,22 +149,19 @@ pub(super) fn times(
     if ttl.0 < 0 {
         return Err(Error::bad_request("ttl must not be negative"));
     }
-    let not_after = not_after.filter(|text| !text.is_empty());
+    let by_role = (!own.not_after.is_empty()).then_some(own.not_after);
+    let not_after = by_role.or(not_after.filter(|text| !text.is_empty()));
     if ttl.0 > 0 && not_after.is_some() {
         return Err(Error::bad_request(
             "Either ttl or not_after should be provided. Both should not be provided in the same \
              request.",
         ));
     }
-    let by_role = (ttl.0 == 0 && !own.not_after.is_empty()).then_some(own.not_after);
     let mut warnings = Vec::new();
-    let not_after = match not_after.or(by_role) {
+    let not_after = match not_after {
         Some(text) => Timestamp::from_seconds(parse_time(text)?.seconds()),
         None => {
-            let max = match own.max_ttl.unsigned() {
-                0 => call.ttl.max,
-                max => max,
-            };
+            let max = own.max(call);
             let asked = [ttl.unsigned(), own.ttl.unsigned(), call.ttl.default];
             let asked = asked.into_iter().find(|seconds| *seconds > 0).unwrap_or_default();
             if asked > max && ttl.0 > 0 {

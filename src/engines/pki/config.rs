@@ -8,7 +8,8 @@ use super::certificate::{chain, colons, pem_of};
 use super::der::{self, Extension};
 use super::issuer::{self, ISSUERS, Issuer, KEYS};
 use super::key::key_identifier;
-use super::{crl, sans};
+use super::{list, sans};
+use crate::clock::Timestamp;
 use crate::duration::SignedDuration;
 use crate::framework::{Call, NoParams};
 use crate::request::{Error, Reply};
@@ -171,7 +172,7 @@ pub(super) async fn write_crl(call: &mut Call<'_>, input: WriteCrl) -> Result<Re
         return Err(Error::bad_request("auto_rebuild_grace_period must be shorter than expiry"));
     }
     call.storage.put(CRL, &settings)?;
-    crl::rebuild_all(call)?;
+    list::sign_all(call, Timestamp::ZERO)?;
     Reply::of(&settings)
 }
 
@@ -334,12 +335,12 @@ pub(super) async fn write_issuer(call: &mut Call<'_>, input: WriteIssuer) -> Res
     shown(call, &changed)
 }
 
+/// Its list stays: another of the same name and key has the same.
 pub(super) async fn delete_issuer(call: &mut Call<'_>, input: IssuerRef) -> Result<Reply, Error> {
     let Some(found) = issuer::find(call, &input.issuer_ref)? else {
         return Ok(Reply::default());
     };
     call.storage.delete(&format!("{ISSUERS}/{}", found.id))?;
-    call.storage.delete(&format!("{}/{}", crl::LISTS, found.id))?;
     let mut defaults = issuer::defaults(call)?;
     if defaults.issuer == found.id {
         defaults.issuer.clear();
@@ -355,7 +356,6 @@ pub(super) async fn delete_issuer(call: &mut Call<'_>, input: IssuerRef) -> Resu
 pub(super) async fn delete_root(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
     for one in issuer::all(call)? {
         call.storage.delete(&format!("{ISSUERS}/{}", one.id))?;
-        call.storage.delete(&format!("{}/{}", crl::LISTS, one.id))?;
     }
     for one in issuer::all_keys(call)? {
         call.storage.delete(&format!("{KEYS}/{}", one.id))?;

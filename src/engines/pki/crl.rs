@@ -1,4 +1,4 @@
-//! Revocation, the lists of it, and the tidying of what is over.
+//! Revocation, and the tidying of what is over.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::certificate::{self, CERTIFICATES, Stored, colons, hyphens, parse_serial};
-use super::issuer::{self, Facts, Issuer};
-use super::key::{Manner, PrivateKey};
-use super::{config, der};
+use super::issuer::{self, Facts};
+use super::key::PrivateKey;
+use super::list::Entry;
+use super::{config, list};
 use crate::clock::Timestamp;
 use crate::framework::{Call, NoParams, Seconds};
 use crate::request::{Error, Reply};
@@ -20,15 +21,6 @@ pub(super) struct Revoked {
     pub(super) at: Timestamp,
     pub(super) issuer_id: String,
     not_after: Timestamp,
-}
-
-/// An issuer's list, as stored.
-#[derive(Deserialize, Serialize)]
-pub(super) struct List {
-    /// DER in base64.
-    pub(super) der: String,
-    number: u64,
-    pub(super) next_update: Timestamp,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -121,7 +113,8 @@ fn revoke_one(call: &mut Call<'_>, serial: &[u8], der: &[u8]) -> Result<Reply, E
     }
     let revoked = Revoked { at: call.now, issuer_id: by.id.clone(), not_after: facts.not_after };
     call.storage.put(&path(REVOKED, serial), &revoked)?;
-    rebuild(call, &by)?;
+    let entry = Entry::new(serial, call.now, facts.not_after);
+    list::sign(call, &by, Some(entry), Timestamp::ZERO)?;
     Ok(told(call.now))
 }
 
@@ -142,81 +135,9 @@ pub(super) async fn list_revoked(call: &mut Call<'_>, _: NoParams) -> Result<Rep
     Ok(Reply::keys(names.iter().map(|name| name.replace('-', ":")).collect()))
 }
 
-/// Signs an issuer's list anew; nothing where its key is not here.
-///
-/// # Errors
-/// Where the store cannot be read, or the list grew too long to be stored.
-pub(super) fn rebuild(call: &mut Call<'_>, of: &Issuer) -> Result<(), Error> {
-    if of.key_id.is_empty() {
-        return Ok(());
-    }
-    let settings = config::crl(call)?;
-    let signer = issuer::signer(call, &of.id)?;
-    let mut revoked = Vec::new();
-    if !settings.disable {
-        for name in call.storage.list(REVOKED)? {
-            let record = call.storage.get_shared::<Revoked>(&format!("{REVOKED}/{name}"))?;
-            if let (Some(record), Some(serial)) = (record, parse_serial(&name))
-                && record.issuer_id == of.id
-            {
-                revoked.push((serial, record.at));
-            }
-        }
-    }
-    let before: Option<List> = call.storage.get(&format!("{LISTS}/{}", of.id))?;
-    let number = before.map_or(1, |list| list.number.saturating_add(1));
-    let this_update = Timestamp::from_seconds(call.now.seconds());
-    let next_update =
-        Timestamp::from_seconds(call.now.seconds().saturating_add(settings.expiry_seconds()));
-    let manner = Manner::default();
-    let key = &signer.key.key;
-    let to_be_signed = der::RevocationList {
-        algorithm: &key.algorithm(manner),
-        issuer: &signer.facts.subject,
-        this_update,
-        next_update,
-        revoked: &revoked,
-        extensions: &[
-            der::authority_key_identifier(&signer.facts.key_identifier),
-            der::crl_number(number),
-        ],
-    }
-    .to_be_signed();
-    let der = BASE64.encode(key.signed(manner, &to_be_signed)?);
-    call.storage.put(&format!("{LISTS}/{}", of.id), &List { der, number, next_update })
-}
-
-/// An issuer's list in DER; signed anew where it is about to end, if that is wanted.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub(super) fn current(call: &mut Call<'_>, of: &Issuer) -> Result<Option<Vec<u8>>, Error> {
-    let at = format!("{LISTS}/{}", of.id);
-    let list: Option<List> = call.storage.get(&at)?;
-    let settings = config::crl(call)?;
-    let due = list.as_ref().is_none_or(|list| {
-        let end = list.next_update.seconds();
-        settings.auto_rebuild && call.now.seconds().saturating_add(settings.grace_seconds()) >= end
-    });
-    let list = if due {
-        rebuild(call, of)?;
-        call.storage.get::<List>(&at)?
-    } else {
-        list
-    };
-    list.map(|list| BASE64.decode(list.der).map_err(Error::internal)).transpose()
-}
-
 pub(super) async fn rotate(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
-    rebuild_all(call)?;
+    list::sign_all(call, Timestamp::ZERO)?;
     Ok(Reply::data(Map::from_iter([("success".to_owned(), true.into())])))
-}
-
-pub(super) fn rebuild_all(call: &mut Call<'_>) -> Result<(), Error> {
-    for one in issuer::all(call)? {
-        rebuild(call, &one)?;
-    }
-    Ok(())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -287,7 +208,8 @@ pub(super) async fn tidy(call: &mut Call<'_>, input: Tidy) -> Result<Reply, Erro
         state.revoked_after =
             page.names.last().filter(|_| !page.is_last).cloned().unwrap_or_default();
         if state.revoked_cert_deleted_count > 0 {
-            rebuild_all(call)?;
+            let seconds = now.seconds().saturating_sub(buffer.unsigned());
+            list::sign_all(call, Timestamp::from_seconds(seconds))?;
         }
     }
     if input.tidy_cert_store {
@@ -340,7 +262,6 @@ fn path(directory: &str, serial: &[u8]) -> String {
 }
 
 pub(super) const REVOKED: &str = "revoked";
-pub(super) const LISTS: &str = "crl";
 const TIDIED: &str = "tidied";
 /// Of one transaction.
 const STEP_MAX: usize = 1000;

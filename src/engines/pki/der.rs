@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 use yasna::models::{GeneralizedTime, ObjectIdentifier, UTCTime};
-use yasna::{DERWriter, Tag, construct_der};
+use yasna::{DERWriter, Tag, construct_der, construct_der_seq};
 
 use crate::clock::Timestamp;
 
@@ -82,42 +82,54 @@ impl Certificate<'_> {
     }
 }
 
-/// What is to be signed of a list of revoked certificates.
-pub(super) struct RevocationList<'c> {
-    pub(super) algorithm: &'c [u8],
-    pub(super) issuer: &'c [u8],
-    pub(super) this_update: Timestamp,
-    pub(super) next_update: Timestamp,
-    /// Serial numbers, and when each was revoked.
-    pub(super) revoked: &'c [(Vec<u8>, Timestamp)],
-    pub(super) extensions: &'c [Extension],
+/// One entry of a list of revoked certificates.
+pub(super) fn revoked(serial: &[u8], at: Timestamp) -> Vec<u8> {
+    construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_bigint_bytes(serial, true);
+            write_time(writer.next(), at);
+        });
+    })
 }
 
-impl RevocationList<'_> {
-    pub(super) fn to_be_signed(&self) -> Vec<u8> {
-        construct_der(|writer| {
-            writer.write_sequence(|writer| {
-                writer.next().write_u8(1);
-                writer.next().write_der(self.algorithm);
-                writer.next().write_der(self.issuer);
-                write_time(writer.next(), self.this_update);
-                write_time(writer.next(), self.next_update);
-                if !self.revoked.is_empty() {
-                    writer.next().write_sequence(|writer| {
-                        for (serial, at) in self.revoked {
-                            writer.next().write_sequence(|writer| {
-                                writer.next().write_bigint_bytes(serial, true);
-                                write_time(writer.next(), *at);
-                            });
-                        }
-                    });
-                }
-                writer.next().write_tagged(Tag::context(0), |writer| {
-                    write_extensions(writer, self.extensions);
+/// What stands in a list before its entries, one after the other.
+pub(super) fn before_revoked(
+    algorithm: &[u8],
+    issuer: &[u8],
+    this_update: Timestamp,
+    next_update: Timestamp,
+) -> Vec<u8> {
+    construct_der_seq(|writer| {
+        writer.next().write_u8(1);
+        writer.next().write_der(algorithm);
+        writer.next().write_der(issuer);
+        write_time(writer.next(), this_update);
+        write_time(writer.next(), next_update);
+    })
+}
+
+/// What stands in a list after its entries.
+pub(super) fn after_revoked(extensions: &[Extension]) -> Vec<u8> {
+    construct_der(|writer| {
+        writer.write_tagged(Tag::context(0), |writer| write_extensions(writer, extensions));
+    })
+}
+
+/// What is to be signed of a list of revoked certificates; its entries may be in pieces.
+pub(super) fn revocation_list(before: &[u8], entries: &[&[u8]], after: &[u8]) -> Vec<u8> {
+    construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_der(before);
+            if entries.iter().any(|piece| !piece.is_empty()) {
+                writer.next().write_sequence(|writer| {
+                    for piece in entries {
+                        writer.next().write_der(piece);
+                    }
                 });
-            });
-        })
-    }
+            }
+            writer.next().write_der(after);
+        });
+    })
 }
 
 /// What is to be signed of a request for a certificate.
@@ -355,7 +367,21 @@ pub(super) fn verbatim(oid: Oid, critical: bool, value: &[u8]) -> Extension {
 
 /// `None` where the text is no object identifier.
 pub(super) fn parse_oid(text: &str) -> Option<Oid> {
-    let numbers: Oid = text.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    writable(text.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?)
+}
+
+/// As it stands in what others wrote. `None` where it cannot be written: also of 2.40 and more,
+/// which the parser reads as something else.
+pub(super) fn read_oid(oid: &x509_parser::oid_registry::Oid<'_>) -> Option<Oid> {
+    // Of the first two numbers, in one byte: 2.39 at most.
+    if *oid.as_bytes().first()? >= 120 {
+        return None;
+    }
+    writable(oid.iter()?.collect())
+}
+
+/// What yasna writes; of anything else it would panic.
+fn writable(numbers: Oid) -> Option<Oid> {
     match numbers.as_slice() {
         [0 | 1, second, ..] if *second < 40 => Some(numbers),
         // Room for the 80 that is added to it.

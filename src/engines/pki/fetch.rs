@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::certificate::{CERTIFICATES, Stored, chain, hyphens, parse_serial, pem_of};
-use super::crl;
 use super::issuer::{self, Issuer, NO_DEFAULT};
+use super::{crl, list};
 use crate::clock::Timestamp;
 use crate::framework::{Call, NoParams};
 use crate::request::{Body, Error, RawBody, Reply};
@@ -61,19 +61,19 @@ pub(super) async fn ca_chain(call: &mut Call<'_>, _: NoParams) -> Result<Reply, 
 }
 
 pub(super) async fn crl(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
-    let list = match default(call)? {
-        Some(issuer) => crl::current(call, &issuer)?,
+    let found = match default(call)? {
+        Some(issuer) => list::current(call, &issuer)?,
         None => None,
     };
-    Ok(raw(LIST, list.unwrap_or_default()))
+    Ok(raw(LIST, found.unwrap_or_default()))
 }
 
 pub(super) async fn crl_pem(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
-    let list = match default(call)? {
-        Some(issuer) => crl::current(call, &issuer)?,
+    let found = match default(call)? {
+        Some(issuer) => list::current(call, &issuer)?,
         None => None,
     };
-    let pem = list.map(|der| pem_lines("X509 CRL", &[der]));
+    let pem = found.map(|der| pem_lines("X509 CRL", &[der]));
     Ok(raw("application/x-pem-file", pem.unwrap_or_default()))
 }
 
@@ -107,8 +107,8 @@ pub(super) async fn cert_chain(call: &mut Call<'_>, _: NoParams) -> Result<Reply
 
 pub(super) async fn cert_crl(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
     let issuer = needed(call)?;
-    let list = crl::current(call, &issuer)?;
-    told(&list.map(|der| pem_of("X509 CRL", &der)).unwrap_or_default())
+    let found = list::current(call, &issuer)?;
+    told(&found.map(|der| pem_of("X509 CRL", &der)).unwrap_or_default())
 }
 
 fn by_serial(call: &mut Call<'_>, text: &str) -> Result<(Vec<u8>, Vec<u8>), Error> {
@@ -170,7 +170,7 @@ pub(super) async fn issuer_pem(call: &mut Call<'_>, input: IssuerRef) -> Result<
 
 fn list_of(call: &mut Call<'_>, reference: &str) -> Result<Vec<u8>, Error> {
     let issuer = issuer::get(call, reference)?;
-    crl::current(call, &issuer)?.ok_or(Error::NotFound)
+    list::current(call, &issuer)?.ok_or(Error::NotFound)
 }
 
 pub(super) async fn issuer_crl(call: &mut Call<'_>, input: IssuerRef) -> Result<Reply, Error> {

@@ -56,7 +56,7 @@ pub(super) struct Defaults {
 
 /// What a certificate says.
 pub(super) struct Facts {
-    /// Big-endian, without leading zeros.
+    /// As [`without_zeros`] leaves it.
     pub(super) serial: Vec<u8>,
     pub(super) subject: Vec<u8>,
     pub(super) issuer: Vec<u8>,
@@ -135,8 +135,10 @@ pub(super) fn is_signed_by(der: &[u8], issuer: &Facts) -> bool {
         && by_p521.unwrap_or_else(|| certificate.verify_signature(Some(&key)).is_ok())
 }
 
-fn without_zeros(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().copied().skip_while(|byte| *byte == 0).collect()
+/// Of a number in big-endian; 0 is one zero.
+pub(super) fn without_zeros(bytes: &[u8]) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.iter().copied().skip(zeros.min(bytes.len().saturating_sub(1))).collect()
 }
 
 /// All that signing takes.

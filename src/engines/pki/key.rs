@@ -17,6 +17,7 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::der;
+use crate::costly::KEYS;
 use crate::request::Error;
 use crate::secret::Secret;
 
@@ -139,9 +140,8 @@ impl PrivateKey {
                     Kind::Rsa3072 => KeySize::Rsa3072,
                     _ => KeySize::Rsa4096,
                 };
-                // Seconds of processor time: others' requests must not wait for it.
-                let made = tokio::task::spawn_blocking(move || rsa::KeyPair::generate(size));
-                let pair = made.await.map_err(Error::internal)?.map_err(failed)?;
+                let made = KEYS.run(move || rsa::KeyPair::generate(size)).await?;
+                let pair = made.map_err(failed)?;
                 let pkcs8 = pair.as_der().map_err(failed)?.as_ref().to_vec();
                 (Pair::Rsa(Box::new(pair)), pkcs8)
             }

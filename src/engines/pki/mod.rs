@@ -8,6 +8,7 @@ mod der;
 mod fetch;
 mod issuer;
 mod key;
+mod list;
 mod names;
 mod role;
 mod sans;

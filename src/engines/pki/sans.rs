@@ -59,7 +59,7 @@ impl Request {
                 continue;
             };
             for extension in &asked.extensions {
-                let oid: Oid = extension.oid.iter().ok_or_else(bad)?.collect();
+                let oid = der::read_oid(&extension.oid).ok_or_else(odd_oid)?;
                 if let ParsedExtension::SubjectAlternativeName(all) = extension.parsed_extension() {
                     for name in &all.general_names {
                         names.push(general_name(name)?);
@@ -97,11 +97,18 @@ fn general_name(name: &Parsed<'_>) -> Result<GeneralName, Error> {
             let value = yasna::parse_der(value, |reader| {
                 reader.read_tagged(Tag::context(0), |reader| reader.read_utf8string())
             });
-            let oid: Oid = oid.iter().ok_or_else(bad)?.collect();
+            let oid = der::read_oid(oid).ok_or_else(odd_oid)?;
             GeneralName::Other(oid, value.map_err(|_| bad())?)
         }
         _ => return Err(bad()),
     })
+}
+
+fn odd_oid() -> Error {
+    Error::bad_request(
+        "an object identifier of the csr cannot be read: it must begin with 0, 1 or 2, a number \
+         below 40 after it",
+    )
 }
 
 /// The type and size of a public key, as roles name them; `None` where it is of no type that is

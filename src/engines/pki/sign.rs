@@ -184,13 +184,14 @@ fn wanted(
             )));
         }
     }
-    sans::check(role, &names, display_name)?;
+    // Before the check: where nothing validates common names, this one was not looked at.
     if !ask.exclude_cn_from_sans
         && let Ok(name) = sans::host_or_email(&common_name)
         && !names.contains(&name)
     {
         names.insert(0, name);
     }
+    sans::check(role, &names, display_name)?;
     Ok((common_name, names))
 }
 

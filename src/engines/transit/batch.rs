@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
 use super::key::Key;
+use super::kind::Kind;
 use super::material::Extra;
 use crate::request::{Error, Reply};
 
@@ -138,12 +139,14 @@ impl Items {
         &self.items
     }
 
-    /// Runs every item. One that is wrong does not stop the others of its batch.
+    /// Runs every item with a key of this type. One that is wrong does not stop the others of its
+    /// batch. Between them others' requests get their turn.
     ///
     /// # Errors
-    /// Where the only item is wrong, or the node fails.
-    pub(super) fn each(
+    /// Where the only item is wrong, there are too many, or the node fails.
+    pub(super) async fn each(
         &self,
+        kind: Kind,
         mut run: impl FnMut(&Item) -> Result<Map<String, Value>, Error>,
     ) -> Result<Reply, Error> {
         if !self.is_batch {
@@ -152,8 +155,17 @@ impl Items {
             };
             return run(item).map(Reply::data);
         }
+        if kind.is_rsa() && self.items.len() > RSA_ITEMS_MAX {
+            return Err(Error::BadRequest(format!(
+                "batch_input has more than {RSA_ITEMS_MAX} items, which is the most for RSA keys"
+            )));
+        }
+        let at_once = if kind.is_asymmetric() { 1 } else { ITEMS_AT_ONCE };
         let (mut results, mut failed) = (Vec::with_capacity(self.items.len()), 0_usize);
-        for item in &self.items {
+        for (at, item) in self.items.iter().enumerate() {
+            if at > 0 && at % at_once == 0 {
+                tokio::task::yield_now().await;
+            }
             let mut result = match run(item) {
                 Ok(result) => result,
                 Err(error) if error.is_callers() => {
@@ -195,8 +207,14 @@ pub(super) fn joined(version: u32, text: &str) -> String {
 
 const PREFIX: &str = "vault:v";
 
-/// More would hold up others: each is a cryptographic operation.
+/// Each is a cryptographic operation.
 const ITEMS_MAX: usize = 50_000;
+
+/// With a private key of 4096 bits, each takes some milliseconds.
+const RSA_ITEMS_MAX: usize = 1000;
+
+/// Of a symmetric key: some tens of microseconds.
+const ITEMS_AT_ONCE: usize = 16;
 
 const CONTEXT: &str = "missing 'context' for key derivation; the key was created using a derived \
                        key, which means additional, per-request information must be included in \

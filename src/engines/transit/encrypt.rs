@@ -39,7 +39,7 @@ pub(super) struct Encrypt {
 
 /// Whether the key is there: who may not create it gets no new one.
 pub(super) async fn exists(call: &mut Call<'_>, input: Encrypt) -> Result<bool, Error> {
-    Ok(Key::find(call, &input.name).await?.is_some())
+    Key::exists(call, &input.name)
 }
 
 pub(super) async fn encrypt(call: &mut Call<'_>, input: Encrypt) -> Result<Reply, Error> {
@@ -71,13 +71,15 @@ pub(super) async fn encrypt(call: &mut Call<'_>, input: Encrypt) -> Result<Reply
         }
         None => return Err(Error::bad_request(super::key::NO_KEY)),
     };
-    items.each(|item| {
-        let plaintext = item.bytes("plaintext")?.map(Secret::new);
-        let plaintext =
-            plaintext.ok_or_else(|| Error::bad_request("missing plaintext to encrypt"))?;
-        let (ciphertext, number) = seal(call, &key, item, plaintext.expose())?;
-        Ok(fields(json!({ "ciphertext": ciphertext, "key_version": number })))
-    })
+    items
+        .each(key.kind, |item| {
+            let plaintext = item.bytes("plaintext")?.map(Secret::new);
+            let plaintext =
+                plaintext.ok_or_else(|| Error::bad_request("missing plaintext to encrypt"))?;
+            let (ciphertext, number) = seal(call, &key, item, plaintext.expose())?;
+            Ok(fields(json!({ "ciphertext": ciphertext, "key_version": number })))
+        })
+        .await
 }
 
 fn seal(
@@ -127,19 +129,25 @@ impl Decrypt {
 
 pub(super) async fn decrypt(call: &mut Call<'_>, input: Decrypt) -> Result<Reply, Error> {
     let key = Key::load(call, &input.name).await?;
-    input.items()?.each(|item| {
-        let plaintext = open(call, &key, item)?;
-        Ok(fields(json!({ "plaintext": BASE64.encode(plaintext.expose()) })))
-    })
+    input
+        .items()?
+        .each(key.kind, |item| {
+            let plaintext = open(call, &key, item)?;
+            Ok(fields(json!({ "plaintext": BASE64.encode(plaintext.expose()) })))
+        })
+        .await
 }
 
 pub(super) async fn rewrap(call: &mut Call<'_>, input: Decrypt) -> Result<Reply, Error> {
     let key = Key::load(call, &input.name).await?;
-    input.items()?.each(|item| {
-        let plaintext = open(call, &key, item)?;
-        let (ciphertext, number) = seal(call, &key, item, plaintext.expose())?;
-        Ok(fields(json!({ "ciphertext": ciphertext, "key_version": number })))
-    })
+    input
+        .items()?
+        .each(key.kind, |item| {
+            let plaintext = open(call, &key, item)?;
+            let (ciphertext, number) = seal(call, &key, item, plaintext.expose())?;
+            Ok(fields(json!({ "ciphertext": ciphertext, "key_version": number })))
+        })
+        .await
 }
 
 fn open(call: &mut Call<'_>, key: &Key, item: &Item) -> Result<Secret<Vec<u8>>, Error> {

@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::key::{Key, NO_KEY};
+use super::key::{Key, NO_KEY, VERSIONS_MAX};
 use super::keys::Name;
 use super::kind::Kind;
 use super::material::{Material, StoredVersion, Version, failed};
-use crate::framework::Call;
+use crate::framework::{Call, Seconds};
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
 
@@ -183,38 +183,73 @@ pub(super) async fn restore(call: &mut Call<'_>, input: Restore) -> Result<Reply
     if backup.format > BACKUP_FORMAT {
         return Err(Error::bad_request("the backup is a newer program's"));
     }
-    let mut key = backup.key;
-    if let Some(name) = input.name.filter(|name| !name.is_empty()) {
-        key.name = name;
-    }
-    super::key::check_name(&key.name)?;
-    let count = u32::try_from(backup.versions.len()).map_err(|_| bad())?;
-    let whole = count > 0
-        && key.numbers().count() == backup.versions.len()
-        && key.min_decryption <= key.latest
-        && key.min_encryption <= key.latest
-        && backup
-            .versions
-            .iter()
-            .all(|version| version.kind == key.kind && Version::try_from(version.clone()).is_ok());
-    if !whole {
-        return Err(bad());
-    }
+    let (mut key, versions) = checked(call, backup, input.name)?;
     if let Some(present) = Key::find(call, &key.name).await? {
         if !input.force {
             return Err(Error::BadRequest(format!("key {:?} already exists", key.name)));
         }
         present.delete(call)?;
     }
-    let latest = key.latest;
-    key.latest = latest.saturating_sub(count);
-    for version in &backup.versions {
-        let rotated = key.rotated;
+    let rotated = key.rotated;
+    for version in &versions {
         key.add(call, version)?;
-        key.rotated = rotated;
     }
+    key.rotated = rotated;
     key.save(call)?;
     Ok(Reply::default())
+}
+
+/// The key without its versions yet, and those. A backup is whoever's who holds it: what it says
+/// must be what a key made here could be.
+fn checked(
+    call: &Call<'_>,
+    backup: Backup,
+    name: Option<String>,
+) -> Result<(Key, Vec<StoredVersion>), Error> {
+    let bad = |why: &str| Error::BadRequest(format!("the backup is of no key that can be: {why}"));
+    let Backup { key: given, mut versions, .. } = backup;
+    let number = |number: u64| i64::try_from(number).map_err(|_| bad("a number is too large"));
+    let wanted = super::keys::Wanted {
+        kind: given.kind.name(),
+        derived: given.derived,
+        convergent: given.convergent,
+        exportable: given.exportable,
+        allow_plaintext_backup: given.allow_plaintext_backup,
+        auto_rotate_period: Some(Seconds(number(given.auto_rotate_period)?)),
+        key_size: given.hmac_bytes.map(|bytes| number(bytes as u64)).transpose()?,
+    };
+    let name = name.filter(|name| !name.is_empty()).unwrap_or(given.name);
+    let key = super::keys::configured(&name, &wanted, call)?;
+    let first = given.min_available.max(1);
+    let count = u32::try_from(versions.len()).ok().filter(|count| *count <= VERSIONS_MAX);
+    let count = count.filter(|count| first.checked_add(*count) == given.latest.checked_add(1));
+    let Some(count) = count.filter(|count| *count > 0 && given.latest <= LATEST_MAX) else {
+        return Err(bad("its versions are not those that it says it has"));
+    };
+    let decrypts = first..=given.latest;
+    let encrypts = given.min_encryption == 0
+        || (given.min_decryption..=given.latest).contains(&given.min_encryption);
+    if !decrypts.contains(&given.min_decryption) || !encrypts {
+        return Err(bad("its minimum versions are not among those that it has"));
+    }
+    for version in &mut versions {
+        if version.kind != given.kind || !version.is_sound() {
+            return Err(bad("a version cannot be read"));
+        }
+        version.created = version.created.min(call.now);
+    }
+    let key = Key {
+        latest: given.latest - count,
+        min_available: given.min_available,
+        min_decryption: given.min_decryption,
+        min_encryption: given.min_encryption,
+        deletion_allowed: given.deletion_allowed,
+        imported: given.imported,
+        allow_imported_rotation: given.allow_imported_rotation,
+        rotated: given.rotated.min(call.now),
+        ..key
+    };
+    Ok((key, versions))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -237,7 +272,7 @@ pub(super) struct Import {
     /// Whether it may be rotated here.
     #[serde(default)]
     allow_rotation: bool,
-    auto_rotate_period: Option<crate::framework::Seconds>,
+    auto_rotate_period: Option<Seconds>,
 }
 
 pub(super) async fn import(call: &mut Call<'_>, input: Import) -> Result<Reply, Error> {
@@ -261,7 +296,7 @@ pub(super) async fn import(call: &mut Call<'_>, input: Import) -> Result<Reply, 
         ..super::keys::Wanted::default()
     };
     let mut key = super::keys::configured(&input.name, &wanted, call)?;
-    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref()).await?;
+    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref())?;
     key.allow_imported_rotation = input.allow_rotation;
     key.add(call, &version)?;
     key.imported = true;
@@ -277,13 +312,13 @@ pub(super) async fn import_version(call: &mut Call<'_>, input: Import) -> Result
         ));
     }
     let mut key = Key::clone(&key);
-    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref()).await?;
+    let version = unwrap(call, key.kind, input.ciphertext, input.hash_function.as_deref())?;
     key.add(call, &version)?;
     key.save(call)?;
     Ok(Reply::default())
 }
 
-async fn unwrap(
+fn unwrap(
     call: &mut Call<'_>,
     kind: Kind,
     ciphertext: Option<String>,
@@ -308,7 +343,10 @@ async fn unwrap(
     let text = ciphertext.ok_or_else(|| Error::bad_request("missing ciphertext to import"))?;
     let bytes =
         BASE64.decode(text.trim()).map_err(|_| Error::bad_request("ciphertext is no base64"))?;
-    let wrapping = wrapping(call).await?;
+    // Nobody can have wrapped a key for one that nobody was shown: none is made for it.
+    let wrapping: StoredVersion = call.storage.get(WRAPPING)?.ok_or_else(|| {
+        Error::bad_request("nothing was wrapped for this mount yet: read wrapping_key first")
+    })?;
     let pkcs8 = Secret::new(BASE64.decode(&wrapping.secret).map_err(Error::internal)?);
     let private = PrivateDecryptingKey::from_pkcs8(pkcs8.expose()).map_err(Error::internal)?;
     let private = OaepPrivateDecryptingKey::new(private).map_err(failed)?;
@@ -345,5 +383,8 @@ pub(super) async fn wrapping_key(
 }
 
 const BACKUP_FORMAT: u32 = 1;
+
+/// Room for the versions to come.
+const LATEST_MAX: u32 = u32::MAX / 2;
 
 const WRAPPING: &str = "wrapping-key";

@@ -103,15 +103,38 @@ impl Key {
         Ok(Some(Arc::new(key)))
     }
 
+    /// Without a rotation: also for who may not do anything with it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(super) fn exists(call: &mut Call<'_>, name: &str) -> Result<bool, Error> {
+        check_name(name)?;
+        Ok(call.storage.get_shared::<Self>(&path(name))?.is_some())
+    }
+
     pub(super) fn save(&self, call: &mut Call<'_>) -> Result<(), Error> {
         call.storage.put(&path(&self.name), self)
     }
 
+    /// Where there is no room the newest version stays in use until old ones are trimmed: better
+    /// than a key that does nothing at all.
     fn is_rotation_due(&self, now: Timestamp) -> bool {
         self.auto_rotate_period > 0
+            && self.has_room()
             && !self.soft_deleted
             && (!self.imported || self.allow_imported_rotation)
             && self.rotated.plus(Duration::from_secs(self.auto_rotate_period)) <= now
+    }
+
+    fn has_room(&self) -> bool {
+        self.latest.saturating_sub(self.min_available.max(1)) + 1 < VERSIONS_MAX
+    }
+
+    fn check_room(&self) -> Result<(), Error> {
+        if self.has_room() {
+            return Ok(());
+        }
+        Err(Error::BadRequest(format!("a key has at most {VERSIONS_MAX} versions: trim it first")))
     }
 
     /// A new version, made here. The caller saves the key.
@@ -119,9 +142,12 @@ impl Key {
     /// # Errors
     /// Where it cannot be made.
     pub(super) async fn rotate(&mut self, call: &mut Call<'_>) -> Result<(), Error> {
+        self.check_room()?;
         let version =
             StoredVersion::generate(self.kind, self.hmac_bytes, call.rng, call.now).await?;
-        self.add(call, &version)
+        self.add(call, &version)?;
+        self.imported = false;
+        Ok(())
     }
 
     /// The caller saves the key.
@@ -133,11 +159,7 @@ impl Key {
         call: &mut Call<'_>,
         version: &StoredVersion,
     ) -> Result<(), Error> {
-        if self.latest - self.min_available.min(self.latest) >= VERSIONS_MAX {
-            return Err(Error::BadRequest(format!(
-                "a key has at most {VERSIONS_MAX} versions: trim it first"
-            )));
-        }
+        self.check_room()?;
         self.latest += 1;
         self.rotated = call.now;
         call.storage.put(&version_path(&self.name, self.latest), version)
@@ -245,6 +267,6 @@ pub(super) const KEYS: &str = "key";
 pub(super) const NO_KEY: &str = "encryption key not found";
 
 /// What deleting a key may take in one transaction.
-const VERSIONS_MAX: u32 = 4096;
+pub(super) const VERSIONS_MAX: u32 = 4096;
 
 const NAME_BYTES_MAX: usize = 512;

@@ -337,7 +337,6 @@ pub(super) async fn rotate(call: &mut Call<'_>, input: Name) -> Result<Reply, Er
         ));
     }
     key.rotate(call).await?;
-    key.imported = false;
     key.save(call)?;
     shown(call, &key, None)
 }

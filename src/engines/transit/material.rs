@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::Kind;
 use crate::clock::Timestamp;
+use crate::costly::KEYS;
 use crate::crypto::{hkdf_sha256, hmac_sha256};
 use crate::request::Error;
 use crate::rng::Rng;
@@ -91,10 +92,8 @@ impl StoredVersion {
                 Secret::new(pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec())
             }
             Kind::Rsa2048 | Kind::Rsa3072 | Kind::Rsa4096 => {
-                let made =
-                    tokio::task::spawn_blocking(move || PrivateDecryptingKey::generate(size(kind)));
-                // Seconds of processor time: others' requests must not wait for it.
-                let key = made.await.map_err(Error::internal)?.map_err(failed)?;
+                let made = KEYS.run(move || PrivateDecryptingKey::generate(size(kind))).await?;
+                let key = made.map_err(failed)?;
                 Secret::new(key.as_der().map_err(failed)?.as_ref().to_vec())
             }
         };
@@ -134,6 +133,18 @@ impl StoredVersion {
         let fits = Version::try_from(stored.clone());
         fits.map_err(|_| Error::BadRequest(format!("the key is no {}", kind.name())))?;
         Ok(stored)
+    }
+}
+
+impl StoredVersion {
+    /// Whether it is what [`Self::generate`] or [`Self::import`] could have made.
+    pub(super) fn is_sound(&self) -> bool {
+        let hmac = BASE64.decode(&self.hmac).map(Secret::new);
+        let hmac_fits = hmac.is_ok_and(|hmac| {
+            (HMAC_BYTES_MIN..=HMAC_BYTES_MAX).contains(&hmac.expose().len())
+                && (self.kind != Kind::Hmac || self.hmac == self.secret)
+        });
+        hmac_fits && Version::try_from(self.clone()).is_ok()
     }
 }
 

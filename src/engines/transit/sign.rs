@@ -10,6 +10,7 @@ use super::batch::{Item, Items, joined, split};
 use super::encrypt::fields;
 use super::hash::Hash;
 use super::key::Key;
+use super::kind::Kind;
 use super::signature::{Manner, Marshaling, Padding, Salt};
 use crate::crypto::equal;
 use crate::framework::Call;
@@ -113,47 +114,54 @@ fn manner_of(key: &Key, input: &Sign) -> Result<Manner, Error> {
 pub(super) async fn sign(call: &mut Call<'_>, input: Sign) -> Result<Reply, Error> {
     let key = Key::load(call, &input.name).await?;
     let manner = manner_of(&key, &input)?;
-    input.items()?.each(|item| {
-        let message = message(item)?;
-        let number = key.to_encrypt(item.number("key_version")?)?;
-        let manner = Manner { context: item.extra(&key)?.context, ..manner.clone() };
-        let version = key.version(call, number)?;
-        let signature = version.sign(&message, &manner)?;
-        let signature = joined(number, &manner.marshaling.encode(&signature));
-        let mut result = fields(json!({ "signature": signature, "key_version": number }));
-        // Nobody else can know the key that was derived.
-        if key.derived
-            && let Some(public) = version.public_key(manner.context.as_deref())?
-        {
-            result.insert("public_key".into(), public.into());
-        }
-        Ok(result)
-    })
+    input
+        .items()?
+        .each(key.kind, |item| {
+            let message = message(item)?;
+            let number = key.to_encrypt(item.number("key_version")?)?;
+            let manner = Manner { context: item.extra(&key)?.context, ..manner.clone() };
+            let version = key.version(call, number)?;
+            let signature = version.sign(&message, &manner)?;
+            let signature = joined(number, &manner.marshaling.encode(&signature));
+            let mut result = fields(json!({ "signature": signature, "key_version": number }));
+            // Nobody else can know the key that was derived.
+            if key.derived
+                && let Some(public) = version.public_key(manner.context.as_deref())?
+            {
+                result.insert("public_key".into(), public.into());
+            }
+            Ok(result)
+        })
+        .await
 }
 
 pub(super) async fn verify(call: &mut Call<'_>, input: Sign) -> Result<Reply, Error> {
     let key = Key::load(call, &input.name).await?;
     let items = input.items()?;
-    items.each(|item| {
-        let signature = item.text("signature")?.filter(|text| !text.is_empty());
-        let hmac = item.text("hmac")?.filter(|text| !text.is_empty());
-        let valid = match (signature, hmac) {
-            (Some(signature), None) => {
-                let manner = manner_of(&key, &input)?;
-                verify_signature(call, &key, item, signature, &manner)?
-            }
-            (None, Some(hmac)) => verify_hmac(call, &key, item, hmac, input.hash_name())?,
-            (None, None) => {
-                return Err(Error::bad_request(
-                    "neither a 'signature' nor an 'hmac' were given to verify",
-                ));
-            }
-            (Some(_), Some(_)) => {
-                return Err(Error::bad_request("provide one of 'signature' or 'hmac', not both"));
-            }
-        };
-        Ok(fields(json!({ "valid": valid })))
-    })
+    items
+        .each(key.kind, |item| {
+            let signature = item.text("signature")?.filter(|text| !text.is_empty());
+            let hmac = item.text("hmac")?.filter(|text| !text.is_empty());
+            let valid = match (signature, hmac) {
+                (Some(signature), None) => {
+                    let manner = manner_of(&key, &input)?;
+                    verify_signature(call, &key, item, signature, &manner)?
+                }
+                (None, Some(hmac)) => verify_hmac(call, &key, item, hmac, input.hash_name())?,
+                (None, None) => {
+                    return Err(Error::bad_request(
+                        "neither a 'signature' nor an 'hmac' were given to verify",
+                    ));
+                }
+                (Some(_), Some(_)) => {
+                    return Err(Error::bad_request(
+                        "provide one of 'signature' or 'hmac', not both",
+                    ));
+                }
+            };
+            Ok(fields(json!({ "valid": valid })))
+        })
+        .await
 }
 
 fn verify_signature(
@@ -195,15 +203,18 @@ fn verify_hmac(
 pub(super) async fn hmac(call: &mut Call<'_>, input: Sign) -> Result<Reply, Error> {
     let hash = Hash::parse(input.hash_name())?;
     let key = Key::load(call, &input.name).await?;
-    input.items()?.each(|item| {
-        let message = message(item)?;
-        let number = key.to_encrypt(item.number("key_version")?)?;
-        let version = key.version(call, number)?;
-        let hmac = hash
-            .hmac(version.hmac.expose(), &message)
-            .ok_or_else(|| Error::bad_request("unsupported algorithm for HMAC: sha1"))?;
-        Ok(fields(json!({ "hmac": joined(number, &BASE64.encode(hmac)) })))
-    })
+    input
+        .items()?
+        .each(Kind::Hmac, |item| {
+            let message = message(item)?;
+            let number = key.to_encrypt(item.number("key_version")?)?;
+            let version = key.version(call, number)?;
+            let hmac = hash
+                .hmac(version.hmac.expose(), &message)
+                .ok_or_else(|| Error::bad_request("unsupported algorithm for HMAC: sha1"))?;
+            Ok(fields(json!({ "hmac": joined(number, &BASE64.encode(hmac)) })))
+        })
+        .await
 }
 
 fn message(item: &Item) -> Result<Vec<u8>, Error> {

@@ -1,6 +1,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::batch::{Item, Items};
 use super::hash::Hash;
 use super::kind::Kind;
 use super::material::{Extra, StoredVersion, Version};
@@ -195,4 +196,19 @@ fn only_keys_of_the_type_can_be_imported() {
     let p256 = generated(Kind::EcdsaP256);
     assert!(p256.private_key().unwrap().starts_with("-----BEGIN EC PRIVATE KEY-----\n"));
     assert!(p256.public_key(None).unwrap().unwrap().starts_with("-----BEGIN PUBLIC KEY-----\n"));
+}
+
+/// Others' requests get their turn between the items of a batch.
+#[tokio::test]
+async fn a_batch_does_not_hold_its_thread() {
+    for (kind, turns) in [(Kind::Aes256, 100 / 16), (Kind::EcdsaP256, 99), (Kind::Rsa2048, 99)] {
+        let batch = serde_json::Value::from(vec![serde_json::json!({}); 100]);
+        let items = Items::new(Item::default(), Some(batch), None).unwrap();
+        let mut run = Box::pin(items.each(kind, |_| Ok(serde_json::Map::new())));
+        let mut pending = 0;
+        while futures_util::poll!(&mut run).is_pending() {
+            pending += 1;
+        }
+        assert_eq!(pending, turns, "{kind:?}");
+    }
 }

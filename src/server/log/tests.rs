@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{LINES_MAX, Log, WATCHERS_MAX, WatchFilter, WatchLayer, log};
@@ -36,6 +37,17 @@ fn levels_take_effect_and_go_back() {
     {
         assert!(matches!(log.set(logger, level), Err(Error::BadRequest(_))), "{logger:?}");
     }
+}
+
+#[test]
+fn who_stops_watching_is_forgotten_at_once() {
+    let log: &'static Log = Box::leak(Box::new(Log::new()));
+    let (loud, quiet) = (log.watch("trace", "").unwrap(), log.watch("warn", "").unwrap());
+    assert_eq!(log.most(), LevelFilter::TRACE);
+    drop(loud);
+    assert_eq!((log.most(), log.lock().watchers.len()), (LevelFilter::WARN, 1));
+    drop(quiet);
+    assert_eq!((log.most(), log.lock().watchers.len()), (LevelFilter::OFF, 0));
 }
 
 /// Over the process's own log, as a listener would: levels, formats, lost lines and the end.

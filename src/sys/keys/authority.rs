@@ -10,7 +10,9 @@ use crate::crypto::LockedKey;
 use crate::log::BoxFuture;
 use crate::record::SystemKey;
 use crate::request::Error;
-use crate::seal::{Guard, KeyringRecord, SealConfiguration, Share, UnsealError, WrappedSealKey};
+use crate::seal::{
+    Guard, KeyringRecord, Opened, SealConfiguration, Share, UnsealError, WrappedSealKey,
+};
 use crate::secret::Secret;
 use crate::txn::Scope;
 
@@ -101,6 +103,13 @@ impl Keys {
 }
 
 impl Sealing {
+    /// Whether these were the shares of a rekey whose shares of before open too.
+    pub(super) fn shows_new_shares(&self, opened: &Opened) -> bool {
+        opened.root_key.is_some()
+            && self.record.has_previous()
+            && opened.generation == self.record.generation()
+    }
+
     /// What people's shares open.
     pub(super) fn guard(&self) -> Result<Guard, Error> {
         if !self.configuration.kind().opens_itself() {

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::authority::{CORE, Sealing, refused, share};
+use super::rekey::NONCE_NEEDED;
 use super::{Keys, Node};
 use crate::auth::token::TokenStore;
+use crate::clock::Timestamp;
 use crate::crypto::PgpKey;
 use crate::framework::{Call, NoParams, Route};
 use crate::record::Leadership;
@@ -62,6 +64,12 @@ struct Begin {
 }
 
 async fn begin(call: &mut Call<'_, Node>, input: Begin) -> Result<Reply, Error> {
+    let keys = call.state.keys();
+    let done = done(&mut call.storage)?;
+    let leadership = call.storage.leadership();
+    if live(&mut keys.state().root, leadership, &done).is_some() {
+        return Err(Error::bad_request(IN_PROGRESS));
+    }
     let given = input.otp.filter(|otp| !otp.expose().is_empty());
     let (encoding, drawn) = match given {
         Some(otp) if otp.expose().len() != TOKEN_LENGTH => {
@@ -71,8 +79,11 @@ async fn begin(call: &mut Call<'_, Node>, input: Begin) -> Result<Reply, Error> 
         }
         Some(otp) => (Encoding::OneTimePassword(otp), None),
         None if !input.pgp_key.is_empty() => {
-            let key = PgpKey::parse(&input.pgp_key, call.now.seconds())
-                .map_err(|error| Error::BadRequest(format!("error parsing PGP key: {error}")))?;
+            let keys = PgpKey::parse_all(vec![input.pgp_key], call.now.seconds()).await;
+            let mut keys = keys.map_err(|(_, error)| {
+                Error::BadRequest(format!("error parsing PGP key: {error}"))
+            })?;
+            let key = keys.pop().ok_or_else(|| Error::internal("a PGP key was not read"))?;
             (Encoding::Pgp(Box::new(key)), None)
         }
         None => {
@@ -80,21 +91,24 @@ async fn begin(call: &mut Call<'_, Node>, input: Begin) -> Result<Reply, Error> 
             (Encoding::OneTimePassword(Secret::new(otp.clone())), Some(otp))
         }
     };
-    let keys = call.state.keys();
     let sealing = keys.sealing(&mut call.storage)?;
     let required = sealing.guard()?.threshold();
-    let done = done(&mut call.storage)?;
-    let leadership = call.storage.leadership();
     let mut state = keys.state();
     if live(&mut state.root, leadership, &done).is_some() {
-        return Err(Error::bad_request("root generation already in progress"));
+        return Err(Error::bad_request(IN_PROGRESS));
     }
     let nonce = call.rng.uuid();
+    let began = nonce.clone();
     let root = GenerateRoot { nonce, encoding, leadership, quorum: Quorum::default() };
     let otp = drawn.as_deref().unwrap_or("");
     let reply = status(Some(&root), required, otp);
     state.root = Some(root);
     drop(state);
+    keys.afterwards(&mut call.storage, move |state, stands| {
+        if stands.is_none() && state.root.as_ref().is_some_and(|root| root.nonce == began) {
+            state.root = None;
+        }
+    });
     answer(call, &reply)
 }
 
@@ -111,7 +125,7 @@ async fn read(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
 
 #[derive(Deserialize, JsonSchema)]
 struct Cancel {
-    /// Of what is to be cancelled; whatever there is without it.
+    /// Of what is to be cancelled; needed without a token, once keys were given for it.
     #[serde(default)]
     nonce: String,
 }
@@ -119,13 +133,24 @@ struct Cancel {
 async fn cancel(call: &mut Call<'_, Node>, input: Cancel) -> Result<Reply, Error> {
     let done = done(&mut call.storage)?;
     let leadership = call.storage.leadership();
-    let mut state = call.state.keys().state();
-    if let Some(root) = live(&mut state.root, leadership, &done) {
-        if !input.nonce.is_empty() && input.nonce != root.nonce {
-            return Err(wrong_nonce(root));
-        }
-        state.root = None;
+    let keys = call.state.keys();
+    let mut state = keys.state();
+    let Some(root) = live(&mut state.root, leadership, &done) else {
+        return Ok(Reply::default());
+    };
+    if input.nonce.is_empty() && call.caller.is_none() && root.quorum.progress() > 0 {
+        return Err(Error::bad_request(NONCE_NEEDED));
     }
+    if !input.nonce.is_empty() && input.nonce != root.nonce {
+        return Err(wrong_nonce());
+    }
+    let taken = state.root.take();
+    drop(state);
+    keys.afterwards(&mut call.storage, move |state, stands| {
+        if stands.is_none() && state.root.is_none() {
+            state.root = taken;
+        }
+    });
     Ok(Reply::default())
 }
 
@@ -158,9 +183,7 @@ async fn update(call: &mut Call<'_, Node>, input: Update) -> Result<Reply, Error
             let encoded = match encoding {
                 Encoded::Pad(otp) => STANDARD_NO_PAD.encode(padded(&token, &otp).expose()),
                 Encoded::Pgp(key) => {
-                    let key = PgpKey::parse(&key, call.now.seconds());
-                    let message =
-                        key.and_then(|key| key.encrypt(call.rng, token.expose().as_bytes()));
+                    let message = key.encrypt(call.rng, token.expose().as_bytes());
                     STANDARD.encode(message.map_err(|error| Error::BadRequest(error.to_string()))?)
                 }
             };
@@ -186,7 +209,7 @@ enum Given {
 /// A copy of what the lock guards.
 enum Encoded {
     Pad(Secret<String>),
-    Pgp(String),
+    Pgp(Box<PgpKey>),
 }
 
 impl Keys {
@@ -203,7 +226,7 @@ impl Keys {
         let mut state = self.state();
         let root = live(&mut state.root, leadership, &done).ok_or_else(none)?;
         if root.nonce != nonce {
-            return Err(wrong_nonce(root));
+            return Err(wrong_nonce());
         }
         let opened = root.quorum.offer(call.rng, &guard, share).map_err(|error| refused(&error))?;
         let mut status = status(Some(root), guard.threshold(), "");
@@ -211,13 +234,16 @@ impl Keys {
             // As in Vault: told before shares are given, not after.
             status.insert("otp_length".into(), json!(0));
         }
-        if opened.is_none() {
+        let Some(opened) = opened else {
             return Ok(Given::Progress(status));
-        }
+        };
         let encoding = match &root.encoding {
             Encoding::OneTimePassword(otp) => Encoded::Pad(Secret::new(otp.expose().clone())),
-            Encoding::Pgp(key) => Encoded::Pgp(key.text().to_owned()),
+            Encoding::Pgp(key) => Encoded::Pgp(key.clone()),
         };
+        if sealing.shows_new_shares(&opened) {
+            state.given = Some((opened.generation, Timestamp(0)));
+        }
         Ok(Given::Complete(status, encoding))
     }
 }
@@ -278,12 +304,14 @@ fn none() -> Error {
     )
 }
 
-fn wrong_nonce(root: &GenerateRoot) -> Error {
-    Error::BadRequest(format!(
-        "incorrect nonce supplied; nonce for this root generation operation is {:?}",
-        root.nonce
-    ))
+/// It is told to whoever asks for it, and not in errors, which end up in logs.
+fn wrong_nonce() -> Error {
+    Error::bad_request(
+        "incorrect nonce supplied: it is not that of the root generation operation under way",
+    )
 }
+
+const IN_PROGRESS: &str = "root generation already in progress";
 
 /// `hvs.` and 24 characters.
 const TOKEN_LENGTH: usize = 28;

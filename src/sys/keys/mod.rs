@@ -19,6 +19,7 @@ use super::Node;
 use crate::barrier::Barrier;
 use crate::clock::Timestamp;
 use crate::framework::Route;
+use crate::txn::Scope;
 use generate_root::GenerateRoot;
 use rekey::Rekey;
 
@@ -33,7 +34,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
 pub struct Keys {
     barrier: Arc<Barrier>,
     wrapper: Arc<dyn SealWrapper>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -51,7 +52,7 @@ struct State {
 
 impl Keys {
     pub fn new(barrier: Arc<Barrier>, wrapper: Arc<dyn SealWrapper>) -> Self {
-        Self { barrier, wrapper, state: Mutex::default() }
+        Self { barrier, wrapper, state: Arc::default() }
     }
 
     /// Drops what was given: when leadership ends, and on seal.
@@ -70,6 +71,20 @@ impl Keys {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
+
+    /// Changes the state once it is known whether the request stands, see [`Scope::afterwards`].
+    fn afterwards(
+        &self,
+        storage: &mut Scope<'_>,
+        told: impl FnOnce(&mut State, Option<Timestamp>) + Send + Sync + 'static,
+    ) {
+        let state = self.state.clone();
+        storage.afterwards(move |stands| told(&mut locked(&state), stands));
+    }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

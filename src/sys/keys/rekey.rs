@@ -1,5 +1,8 @@
 //! Another set of shares for what the present set opens.
 
+mod answers;
+
+use answers::{object, reply, status, texts, verification};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -15,10 +18,7 @@ use crate::seal::{
     self, Division, Guard, Opened, Quorum, Reseal, RootKey, SealKind, Share, WrappedSealKey,
     key_check,
 };
-use crate::text::hex;
 use crate::txn::Scope;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 /// Whose shares are renewed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,8 +45,6 @@ pub(super) struct Rekey {
 
 /// New shares that were given out, and hold once enough of them were given back.
 struct Made {
-    /// The request that they were given to.
-    request: String,
     key: LockedKey,
     nonce: String,
     quorum: Quorum,
@@ -65,14 +63,33 @@ pub(super) struct Given<'a> {
     pub(super) target: Target,
     pub(super) nonce: &'a str,
     pub(super) share: Share,
-    pub(super) request: &'a str,
     pub(super) rng: &'a dyn Rng,
-    pub(super) now: Timestamp,
     /// A fresh key and how the seals have wrapped it, where one opens by itself.
     pub(super) wrapped: Option<(LockedKey, Vec<WrappedSealKey>)>,
 }
 
+/// What one more share has come to.
+pub(super) enum Gave {
+    Answer(Map<String, Value>),
+    /// It was the last, and the seals are to wrap a fresh key: then it is given again.
+    Opened,
+}
+
 impl Keys {
+    /// # Errors
+    /// Where a rekey is under way already, which is told before anything costs.
+    pub(super) fn check_no_rekey(
+        &self,
+        storage: &mut Scope<'_>,
+        target: Target,
+    ) -> Result<(), Error> {
+        let generation = generation(&self.sealing(storage)?, target)?;
+        match live(self.state().slot(target), storage.leadership(), generation) {
+            Some(_) => Err(Error::bad_request(IN_PROGRESS)),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn begin_rekey(
         &self,
         storage: &mut Scope<'_>,
@@ -87,7 +104,7 @@ impl Keys {
         let mut state = self.state();
         let slot = state.slot(target);
         if live(slot, leadership, generation).is_some() {
-            return Err(Error::bad_request("rekey already in progress"));
+            return Err(Error::bad_request(IN_PROGRESS));
         }
         let rekey = Rekey {
             nonce: rng.uuid(),
@@ -101,7 +118,15 @@ impl Keys {
             made: None,
         };
         let status = status(Some(&rekey), sealing.guard()?.threshold());
+        let nonce = rekey.nonce.clone();
         *slot = Some(rekey);
+        drop(state);
+        self.afterwards(storage, move |state, stands| {
+            let slot = state.slot(target);
+            if stands.is_none() && slot.as_ref().is_some_and(|rekey| rekey.nonce == nonce) {
+                *slot = None;
+            }
+        });
         Ok(status)
     }
 
@@ -117,40 +142,35 @@ impl Keys {
         Ok(status(rekey.as_deref(), sealing.guard()?.threshold()))
     }
 
-    /// Nothing where there is none.
+    /// Nothing where there is none. Whoever has no token must name what keys were given for.
     pub(super) fn cancel_rekey(
         &self,
         storage: &mut Scope<'_>,
         target: Target,
         nonce: &str,
+        has_token: bool,
     ) -> Result<(), Error> {
         let generation = generation(&self.sealing(storage)?, target)?;
         let mut state = self.state();
         let slot = state.slot(target);
-        if let Some(rekey) = live(slot, storage.leadership(), generation) {
-            if !nonce.is_empty() && nonce != rekey.nonce {
-                return Err(wrong_nonce(&rekey.nonce, "rekey"));
+        let Some(rekey) = live(slot, storage.leadership(), generation) else {
+            return Ok(());
+        };
+        if nonce.is_empty() && !has_token && rekey.quorum.progress() > 0 {
+            return Err(Error::bad_request(NONCE_NEEDED));
+        }
+        if !nonce.is_empty() && nonce != rekey.nonce {
+            return Err(wrong_nonce("rekey"));
+        }
+        let taken = slot.take();
+        drop(state);
+        self.afterwards(storage, move |state, stands| {
+            let slot = state.slot(target);
+            if stands.is_none() && slot.is_none() {
+                *slot = taken;
             }
-            *slot = None;
-        }
+        });
         Ok(())
-    }
-
-    /// Whether `nonce` names the rekey under way; asked before anything is done outside.
-    pub(super) fn check_rekey(
-        &self,
-        storage: &mut Scope<'_>,
-        target: Target,
-        nonce: &str,
-    ) -> Result<SealKind, Error> {
-        let sealing = self.sealing(storage)?;
-        let generation = generation(&sealing, target)?;
-        let mut state = self.state();
-        let rekey = live(state.slot(target), storage.leadership(), generation).ok_or_else(none)?;
-        if rekey.nonce != nonce {
-            return Err(wrong_nonce(&rekey.nonce, "rekey"));
-        }
-        Ok(sealing.configuration.kind())
     }
 
     /// One more of the old shares. With the last, the new ones.
@@ -158,8 +178,8 @@ impl Keys {
         &self,
         storage: &mut Scope<'_>,
         given: Given<'_>,
-    ) -> Result<Map<String, Value>, Error> {
-        let Given { target, nonce, share, request, rng, now, wrapped } = given;
+    ) -> Result<Gave, Error> {
+        let Given { target, nonce, share, rng, wrapped } = given;
         let sealing = self.sealing(storage)?;
         let generation = generation(&sealing, target)?;
         let guard = sealing.guard()?;
@@ -167,28 +187,26 @@ impl Keys {
         let slot = state.slot(target);
         let rekey = live(slot, storage.leadership(), generation).ok_or_else(none)?;
         if rekey.nonce != nonce {
-            return Err(wrong_nonce(&rekey.nonce, "rekey"));
+            return Err(wrong_nonce("rekey"));
         }
-        if let Some(made) = rekey.made.as_ref().filter(|made| made.request != request) {
-            return Err(Error::BadRequest(format!(
-                "rekey operation already finished; verification must be performed; nonce for the \
-                 verification operation is {:?}",
-                made.nonce
-            )));
+        if rekey.made.is_some() {
+            return Err(Error::bad_request(
+                "rekey operation already finished; verification must be performed",
+            ));
         }
         let opened = rekey.quorum.offer(rng, &guard, share).map_err(|error| refused(&error))?;
         let Some(opened) = opened else {
-            return Ok(status(Some(rekey), guard.threshold()));
+            return Ok(Gave::Answer(status(Some(rekey), guard.threshold())));
         };
         let key = LockedKey::generate(rng);
         let opens_itself = sealing.configuration.kind().opens_itself();
         if target == Target::Barrier && opens_itself {
-            let (key, seals) = wrapped.ok_or_else(|| Error::internal("no seal has wrapped"))?;
+            let Some((key, seals)) = wrapped else { return Ok(Gave::Opened) };
             let to = Next { key: &key, division: Division::WHOLE, seals, previous: None };
             change(storage, rng, &sealing, target, to)?;
             let done = json!({ "nonce": nonce, "complete": true, "keys": [], "keys_base64": [],
                 "pgp_fingerprints": null, "backup": false, "verification_required": false });
-            return Ok(object(done));
+            return Ok(Gave::Answer(object(done)));
         }
         let shares = seal::split(rng, &key, rekey.division);
         let (texts, kept) = texts(rng, &rekey.pgp_keys, &shares)?;
@@ -200,19 +218,31 @@ impl Keys {
         if rekey.verification {
             let verification = rng.uuid();
             reply.insert("verification_nonce".into(), json!(verification));
-            let request = request.to_owned();
-            let quorum = Quorum::default();
-            rekey.made = Some(Made { request, key, nonce: verification, quorum });
-            return Ok(reply);
+            let nonce = verification.clone();
+            rekey.made = Some(Made { key, nonce: verification, quorum: Quorum::default() });
+            drop(state);
+            // Shares that reached nobody cannot be given back: others are made then.
+            self.afterwards(storage, move |state, stands| {
+                let rekey = state.slot(target).as_mut().filter(|_| stands.is_none());
+                if let Some(rekey) = rekey
+                    && rekey.made.as_ref().is_some_and(|made| made.nonce == nonce)
+                {
+                    rekey.made = None;
+                }
+            });
+            return Ok(Gave::Answer(reply));
         }
         let previous = (!opens_itself).then_some(&opened);
         let to = Next { key: &key, division: rekey.division, seals: Vec::new(), previous };
         change(storage, rng, &sealing, target, to)?;
+        drop(state);
         if target == Target::Barrier {
             let next = sealing.configuration.generation().saturating_add(1);
-            state.given = Some((next, now));
+            self.afterwards(storage, move |state, stands| {
+                state.given = stands.map(|now| (next, now)).or(state.given);
+            });
         }
-        Ok(reply)
+        Ok(Gave::Answer(reply))
     }
 
     pub(super) fn verification_status(
@@ -234,17 +264,31 @@ impl Keys {
         target: Target,
         rng: &dyn Rng,
         nonce: &str,
+        has_token: bool,
     ) -> Result<Map<String, Value>, Error> {
         let generation = generation(&self.sealing(storage)?, target)?;
         let mut state = self.state();
         let rekey = live(state.slot(target), storage.leadership(), generation)
             .ok_or_else(|| Error::bad_request(NO_CONFIGURATION))?;
         if let Some(made) = &mut rekey.made {
-            if !nonce.is_empty() && nonce != made.nonce {
-                return Err(wrong_nonce(&made.nonce, "verification"));
+            if nonce.is_empty() && !has_token && made.quorum.progress() > 0 {
+                return Err(Error::bad_request(NONCE_NEEDED));
             }
-            made.quorum.reset();
-            made.nonce = rng.uuid();
+            if !nonce.is_empty() && nonce != made.nonce {
+                return Err(wrong_nonce("verification"));
+            }
+            let fresh = rng.uuid();
+            let quorum = std::mem::take(&mut made.quorum);
+            let before = (std::mem::replace(&mut made.nonce, fresh.clone()), quorum);
+            let answer = verification(rekey);
+            drop(state);
+            self.afterwards(storage, move |state, stands| {
+                let made = state.slot(target).as_mut().and_then(|rekey| rekey.made.as_mut());
+                if let Some(made) = made.filter(|made| stands.is_none() && made.nonce == fresh) {
+                    (made.nonce, made.quorum) = before;
+                }
+            });
+            return Ok(answer);
         }
         Ok(verification(rekey))
     }
@@ -266,7 +310,7 @@ impl Keys {
             return Err(Error::bad_request("no rekey verification in progress"));
         };
         if made.nonce != nonce {
-            return Err(wrong_nonce(&made.nonce, "verification"));
+            return Err(wrong_nonce("verification"));
         }
         let guard = Guard::of_key(division, generation, key_check(&made.key));
         if made.quorum.has(&share) && made.quorum.progress() < usize::from(division.threshold()) {
@@ -452,98 +496,6 @@ fn check(sealing: &Sealing, target: Target, wanted: &Wanted) -> Result<(), Error
     Ok(())
 }
 
-/// New shares, as they are given out.
-struct Texts {
-    hex: Vec<String>,
-    base64: Vec<String>,
-}
-
-type Kept = std::collections::BTreeMap<String, Vec<String>>;
-
-fn texts(rng: &dyn Rng, pgp_keys: &[PgpKey], shares: &[Share]) -> Result<(Texts, Kept), Error> {
-    let mut texts = Texts { hex: Vec::new(), base64: Vec::new() };
-    let mut kept = Kept::new();
-    for (index, share) in shares.iter().enumerate() {
-        match pgp_keys.get(index) {
-            Some(key) => {
-                let message = key
-                    .encrypt(rng, share.hex().expose().as_bytes())
-                    .map_err(|error| Error::BadRequest(error.to_string()))?;
-                kept.entry(key.fingerprint()).or_default().push(hex(&message));
-                texts.hex.push(hex(&message));
-                texts.base64.push(STANDARD.encode(&message));
-            }
-            None => {
-                texts.hex.push(share.hex().expose().clone());
-                texts.base64.push(share.base64().expose().clone());
-            }
-        }
-    }
-    Ok((texts, kept))
-}
-
-fn reply(rekey: &Rekey, texts: &Texts) -> Map<String, Value> {
-    object(json!({
-        "nonce": rekey.nonce,
-        "complete": true,
-        "keys": texts.hex,
-        "keys_base64": texts.base64,
-        "pgp_fingerprints": fingerprints(rekey),
-        "backup": rekey.backup,
-        "verification_required": rekey.verification,
-    }))
-}
-
-/// As `GET sys/rekey/init` answers.
-fn status(rekey: Option<&Rekey>, required: u8) -> Map<String, Value> {
-    let Some(rekey) = rekey else {
-        return object(json!({
-            "nonce": "", "started": false, "t": 0, "n": 0, "progress": 0, "required": required,
-            "pgp_fingerprints": null, "backup": false, "verification_required": false,
-        }));
-    };
-    let mut status = object(json!({
-        "nonce": rekey.nonce,
-        "started": true,
-        "t": rekey.division.threshold(),
-        "n": rekey.division.shares(),
-        "progress": if rekey.made.is_some() { 0 } else { rekey.quorum.progress() },
-        "required": required,
-        "pgp_fingerprints": fingerprints(rekey),
-        "backup": rekey.backup,
-        "verification_required": rekey.verification,
-    }));
-    if let Some(made) = &rekey.made {
-        status.insert("verification_nonce".into(), json!(made.nonce));
-    }
-    status
-}
-
-/// As `GET sys/rekey/verify` answers.
-fn verification(rekey: &Rekey) -> Map<String, Value> {
-    object(json!({
-        "nonce": rekey.made.as_ref().map_or("", |made| made.nonce.as_str()),
-        "started": rekey.made.is_some(),
-        "t": rekey.division.threshold(),
-        "n": rekey.division.shares(),
-        "progress": rekey.made.as_ref().map_or(0, |made| made.quorum.progress()),
-    }))
-}
-
-fn fingerprints(rekey: &Rekey) -> Value {
-    if rekey.pgp_keys.is_empty() {
-        return Value::Null;
-    }
-    rekey.pgp_keys.iter().map(|key| Value::String(key.fingerprint())).collect()
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
 fn none() -> Error {
     Error::bad_request(
         "no rekey in progress: it was not begun, or was cancelled, or is done, or another node \
@@ -551,11 +503,18 @@ fn none() -> Error {
     )
 }
 
-fn wrong_nonce(nonce: &str, of: &str) -> Error {
+/// It is told to whoever asks for it, and not in errors, which end up in logs.
+fn wrong_nonce(of: &str) -> Error {
     Error::BadRequest(format!(
-        "incorrect nonce supplied; nonce for this {of} operation is {nonce:?}"
+        "incorrect nonce supplied: it is not that of the {of} operation under way"
     ))
 }
+
+const IN_PROGRESS: &str = "rekey already in progress";
+
+/// Of a rekey and a root token that are cancelled without a token.
+pub(super) const NONCE_NEEDED: &str =
+    "keys were given for the operation under way: give its nonce to cancel it";
 
 const NO_CONFIGURATION: &str = "no rekey configuration found";
 

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Node;
 use super::authority::share;
-use super::rekey::{Given, Target, Wanted};
-use crate::clock::Timestamp;
+use super::rekey::{Gave, Given, Target, Wanted};
 use crate::crypto::PgpKey;
 use crate::framework::{Call, NoParams, Route};
 use crate::request::{Error, Reply};
@@ -64,28 +63,22 @@ async fn begin(call: &mut Call<'_, Node>, input: Begin) -> Result<Reply, Error> 
             "cannot request a backup of the new keys without providing PGP keys for encryption",
         ));
     }
+    let target = target(call);
+    call.state.keys().check_no_rekey(&mut call.storage, target)?;
     let division = Division::new(input.secret_shares, input.secret_threshold)
         .map_err(|error| Error::BadRequest(format!("invalid rekey seal configuration: {error}")))?;
     let count = usize::from(division.shares());
     if !input.pgp_keys.is_empty() && input.pgp_keys.len() != count {
         return Err(Error::bad_request("incorrect number of PGP keys for rekey"));
     }
-    let pgp_keys = pgp_keys(&input.pgp_keys, call.now)
-        .map_err(|error| Error::BadRequest(format!("invalid rekey seal configuration: {error}")))?;
+    let pgp_keys = PgpKey::parse_all(input.pgp_keys, call.now.seconds()).await;
+    let pgp_keys = pgp_keys.map_err(|(index, error)| {
+        Error::BadRequest(format!("invalid rekey seal configuration: pgp_keys[{index}]: {error}"))
+    })?;
     let (backup, verification) = (input.backup, input.require_verification);
     let wanted = Wanted { division, pgp_keys, backup, verification };
-    let target = target(call);
     let status = call.state.keys().begin_rekey(&mut call.storage, call.rng, target, wanted)?;
     reply(call, status)
-}
-
-/// # Errors
-/// The text of what is wrong with which key.
-pub(super) fn pgp_keys(texts: &[String], now: Timestamp) -> Result<Vec<PgpKey>, String> {
-    let parse = |(index, text): (usize, &String)| {
-        PgpKey::parse(text, now.seconds()).map_err(|error| format!("pgp_keys[{index}]: {error}"))
-    };
-    texts.iter().enumerate().map(parse).collect()
 }
 
 async fn read(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
@@ -96,14 +89,14 @@ async fn read(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
 
 #[derive(Deserialize, JsonSchema)]
 struct Cancel {
-    /// Of what is to be cancelled; whatever there is without it.
+    /// Of what is to be cancelled; needed without a token, once keys were given for it.
     #[serde(default)]
     nonce: String,
 }
 
 async fn cancel(call: &mut Call<'_, Node>, input: Cancel) -> Result<Reply, Error> {
-    let target = target(call);
-    call.state.keys().cancel_rekey(&mut call.storage, target, &input.nonce)?;
+    let (target, has_token) = (target(call), call.caller.is_some());
+    call.state.keys().cancel_rekey(&mut call.storage, target, &input.nonce, has_token)?;
     Ok(Reply::default())
 }
 
@@ -117,23 +110,18 @@ struct Update {
 }
 
 async fn update(call: &mut Call<'_, Node>, input: Update) -> Result<Reply, Error> {
-    let share = share(input.key.as_ref())?;
-    let target = target(call);
-    let keys = call.state.keys();
-    let kind = keys.check_rekey(&mut call.storage, target, &input.nonce)?;
-    let is_wrapped = target == Target::Barrier && kind.opens_itself();
-    let wrapped = if is_wrapped { Some(keys.fresh().await?) } else { None };
-    let given = Given {
-        target,
-        nonce: &input.nonce,
-        share,
-        request: &call.request.id,
-        rng: call.rng,
-        now: call.now,
-        wrapped,
-    };
-    let answer = keys.give_rekey(&mut call.storage, given)?;
-    reply(call, answer)
+    let (target, keys) = (target(call), call.state.keys());
+    let mut wrapped = None;
+    loop {
+        let share = share(input.key.as_ref())?;
+        let nonce = &input.nonce;
+        let given = Given { target, nonce, share, rng: call.rng, wrapped: wrapped.take() };
+        match keys.give_rekey(&mut call.storage, given)? {
+            Gave::Answer(answer) => return reply(call, answer),
+            // Key services are asked for nobody who has not shown enough keys.
+            Gave::Opened => wrapped = Some(keys.fresh().await?),
+        }
+    }
 }
 
 async fn read_verification(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
@@ -143,23 +131,17 @@ async fn read_verification(call: &mut Call<'_, Node>, _: NoParams) -> Result<Rep
 }
 
 async fn cancel_verification(call: &mut Call<'_, Node>, input: Cancel) -> Result<Reply, Error> {
-    let target = target(call);
+    let (target, has_token) = (target(call), call.caller.is_some());
     let keys = call.state.keys();
-    let status = keys.cancel_verification(&mut call.storage, target, call.rng, &input.nonce)?;
+    let (storage, nonce) = (&mut call.storage, &input.nonce);
+    let status = keys.cancel_verification(storage, target, call.rng, nonce, has_token)?;
     reply(call, status)
 }
 
 async fn verify(call: &mut Call<'_, Node>, input: Update) -> Result<Reply, Error> {
     let share = share(input.key.as_ref())?;
-    let given = Given {
-        target: target(call),
-        nonce: &input.nonce,
-        share,
-        request: &call.request.id,
-        rng: call.rng,
-        now: call.now,
-        wrapped: None,
-    };
+    let given =
+        Given { target: target(call), nonce: &input.nonce, share, rng: call.rng, wrapped: None };
     let answer = call.state.keys().verify_rekey(&mut call.storage, given)?;
     reply(call, answer)
 }

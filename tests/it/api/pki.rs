@@ -6,14 +6,14 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::harness::Server;
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     let server = Server::new();
     server.mount("pki/", "pki", &[]);
     server
 }
 
 /// With a root of EC and a role for `example.com`, whose keys are fast to make.
-fn ready() -> Server {
+pub(super) fn ready() -> Server {
     let server = server();
     let root = json!({ "common_name": "root", "key_type": "ec", "ttl": "700h" });
     write(&server, "root/generate/internal", &root);
@@ -28,7 +28,7 @@ fn ready() -> Server {
     server
 }
 
-fn data(reply: Reply) -> Value {
+pub(super) fn data(reply: Reply) -> Value {
     match reply.body {
         Body::Data(data) => Value::Object(data),
         Body::Empty => Value::Null,
@@ -36,16 +36,16 @@ fn data(reply: Reply) -> Value {
     }
 }
 
-fn write(server: &Server, path: &str, body: &Value) -> Value {
+pub(super) fn write(server: &Server, path: &str, body: &Value) -> Value {
     data(server.write(&format!("pki/{path}"), body).unwrap_or_else(|e| panic!("{path}: {e:?}")))
 }
 
-fn read(server: &Server, path: &str) -> Value {
+pub(super) fn read(server: &Server, path: &str) -> Value {
     data(server.read(&format!("pki/{path}")).unwrap())
 }
 
 /// As one without a token.
-fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
+pub(super) fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
     let reply = server.send(Operation::Read, &format!("pki/{path}"), &Value::Null, "").unwrap();
     match reply.body {
         Body::Raw(raw) => (reply.status, raw.bytes.to_vec()),
@@ -53,14 +53,14 @@ fn raw(server: &Server, path: &str) -> (Option<u16>, Vec<u8>) {
     }
 }
 
-fn refused(server: &Server, path: &str, body: &Value) -> String {
+pub(super) fn refused(server: &Server, path: &str, body: &Value) -> String {
     match server.write(&format!("pki/{path}"), body) {
         Err(Error::BadRequest(text)) => text,
         other => panic!("{path} {body}: {other:?}"),
     }
 }
 
-fn der(pem: &Value) -> Vec<u8> {
+pub(super) fn der(pem: &Value) -> Vec<u8> {
     pem::parse(pem.as_str().unwrap()).unwrap().into_contents()
 }
 
@@ -254,6 +254,70 @@ fn a_list_that_is_about_to_end_is_signed_anew_where_that_is_wanted() {
 }
 
 #[test]
+fn a_common_name_that_nothing_validates_is_no_alternative_name_that_is_not_allowed() {
+    let server = ready();
+    let role = json!({
+        "allowed_domains": "example.com",
+        "allow_subdomains": true,
+        "cn_validations": "disabled",
+        "key_type": "ec",
+        "ttl": "1h",
+    });
+    write(&server, "roles/loose", &role);
+    let why = refused(&server, "issue/loose", &json!({ "common_name": "bank.com" }));
+    assert!(why.contains("bank.com not allowed by this role"), "{why}");
+    // A name of no host, and one that is no alternative name, may be anything.
+    for body in [
+        json!({ "common_name": "The Bank" }),
+        json!({ "common_name": "bank.com", "exclude_cn_from_sans": true }),
+    ] {
+        let issued = write(&server, "issue/loose", &body);
+        let leaf = der(&issued["certificate"]);
+        let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+        assert!(leaf.subject_alternative_name().unwrap().is_none(), "{body}");
+    }
+}
+
+#[test]
+fn a_time_that_is_asked_for_is_within_what_the_role_allows() {
+    let server = ready();
+    let now = 1_700_000_000;
+    let role = |not_after: &str, max_ttl: &str| {
+        let role = json!({
+            "allow_any_name": true,
+            "key_type": "ec",
+            "max_ttl": max_ttl,
+            "not_after": not_after,
+        });
+        write(&server, "roles/timed", &role);
+    };
+    let issue = |body: Value| {
+        let reply = server.write("pki/issue/timed", &body).unwrap();
+        let warned = reply.warnings.iter().any(|warning| warning.contains("maxTTL"));
+        (data(reply)["expiration"].as_u64().unwrap() - now, warned)
+    };
+    // 2023-11-15T22:13:20Z is a day later than now.
+    let (day, days) = ("2023-11-15T22:13:20Z", "2023-11-20T22:13:20Z");
+    role("", "48h");
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": day })), (86_400, false));
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": days })), (2 * 86_400, true));
+    role(day, "12h");
+    assert_eq!(issue(json!({ "common_name": "a.b" })), (86_400, false));
+    assert_eq!(issue(json!({ "common_name": "a.b", "not_after": days })), (86_400, false));
+    for body in [
+        json!({ "common_name": "a.b", "ttl": "1h" }),
+        json!({ "common_name": "a.b", "ttl": "1h", "not_after": day }),
+    ] {
+        let why = refused(&server, "issue/timed", &body);
+        assert!(why.contains("Either ttl or not_after"), "{body}: {why}");
+    }
+    // A root's owner sets its end.
+    let root = json!({ "common_name": "r", "key_type": "ec", "not_after": "2099-01-01T00:00:00Z" });
+    let root = write(&server, "root/generate/internal", &root);
+    assert_eq!(root["expiration"], 4_070_908_800_u64);
+}
+
+#[test]
 fn without_an_issuer_there_is_nothing_to_read() {
     let server = server();
     for path in ["ca", "ca/pem", "ca_chain", "crl", "crl/pem"] {
@@ -265,6 +329,8 @@ fn without_an_issuer_there_is_nothing_to_read() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_said_and_changes_nothing() {
     let server = ready();
+    let role = json!({ "allow_any_name": true, "key_type": "ec", "max_ttl": "9000h" });
+    write(&server, "roles/long", &role);
     let entries = server.entries();
     let name = "a.example.com";
     for (path, body, told) in [
@@ -299,7 +365,7 @@ fn what_is_wrong_is_said_and_changes_nothing() {
             "end before it begins",
         ),
         (
-            "issue/web",
+            "issue/long",
             json!({ "common_name": name, "not_after": "2090-01-01T00:00:00Z" }),
             "beyond the expiration of the CA certificate at 2023-12-14T02:13:20Z",
         ),

@@ -5,31 +5,31 @@ use strongroom::request::{Body, Error, Operation, Reply};
 
 use crate::harness::Server;
 
-fn server() -> Server {
+pub(super) fn server() -> Server {
     let server = Server::new();
     server.mount("transit/", "transit", &[]);
     server
 }
 
-fn data(reply: Reply) -> Value {
+pub(super) fn data(reply: Reply) -> Value {
     match reply.body {
         Body::Data(data) => Value::Object(data),
         other => panic!("{other:?}"),
     }
 }
 
-fn write(server: &Server, path: &str, body: &Value) -> Result<Value, Error> {
+pub(super) fn write(server: &Server, path: &str, body: &Value) -> Result<Value, Error> {
     server.write(&format!("transit/{path}"), body).map(|reply| match reply.body {
         Body::Data(data) => Value::Object(data),
         _ => Value::Null,
     })
 }
 
-fn read(server: &Server, path: &str) -> Value {
+pub(super) fn read(server: &Server, path: &str) -> Value {
     data(server.read(&format!("transit/{path}")).unwrap())
 }
 
-fn refused(server: &Server, path: &str, body: &Value) -> String {
+pub(super) fn refused(server: &Server, path: &str, body: &Value) -> String {
     match write(server, path, body) {
         Err(Error::BadRequest(text)) => text,
         other => panic!("{path} {body}: {other:?}"),

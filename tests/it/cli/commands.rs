@@ -459,6 +459,8 @@ fn commands_send_what_vaults_own_send() {
         ),
         ("operator generate-root -init", "PUT /v1/sys/generate-root/attempt {}"),
         ("operator rekey -cancel -target=recovery", "DELETE /v1/sys/rekey-recovery-key/init"),
+        ("operator rekey -cancel -nonce=n", "DELETE /v1/sys/rekey/init?nonce=n"),
+        ("operator generate-root -cancel -nonce=n", "DELETE /v1/sys/generate-root/attempt?nonce=n"),
         ("path-help kv/a", "GET /v1/kv/a?help=1"),
         ("unwrap w", "PUT /v1/sys/wrapping/unwrap x-vault-token=w"),
     ] {

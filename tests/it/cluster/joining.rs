@@ -7,10 +7,22 @@ use strongroom::server::Renewal;
 
 use super::{Node, founded, until};
 
+/// On a machine whose cores are busy, two nodes that are left may need a while to agree on a leader.
 pub(super) async fn token(node: &Node, root: &str) -> String {
-    let made = node.write("sys/storage/raft/join-token", root, json!({})).await.unwrap();
-    assert_eq!(made["ttl"], 900);
-    made["token"].as_str().unwrap().to_owned()
+    let mut token = String::new();
+    until("a token is made", async || {
+        match node.write("sys/storage/raft/join-token", root, json!({})).await {
+            Err(Error::Unavailable(_)) => false,
+            made => {
+                let made = made.unwrap();
+                assert_eq!(made["ttl"], 900);
+                made["token"].as_str().unwrap().clone_into(&mut token);
+                true
+            }
+        }
+    })
+    .await;
+    token
 }
 
 pub(super) async fn join(node: &Node, token: &str) -> Result<(), Error> {

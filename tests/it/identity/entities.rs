@@ -256,6 +256,35 @@ fn merge_of_two_aliases_of_one_mount_asks_which_stays() {
     assert_ne!(log_in(&server, "bob", &json!({})).entity_id, bob);
 }
 
+/// Of two aliases of one mount, what the mount has said of the one that gives way goes with it.
+#[test]
+fn merge_keeps_the_groups_of_the_alias_that_stays() {
+    for kept in ["ann", "bob"] {
+        let server = server();
+        for name in ["ann", "bob"] {
+            let group = json!({"name": name, "type": "external"});
+            let group = write(&server, "identity/group", &group);
+            let alias = json!({"name": name, "mount_accessor": ACCESSOR, "canonical_id": group});
+            write(&server, "identity/group-alias", &alias);
+        }
+        let [(ann, of_ann), (bob, of_bob)] = ["ann", "bob"].map(|name| {
+            let id = log_in(&server, name, &json!({"groups": [name]})).entity_id;
+            let shown = read(&server, &format!("identity/entity/id/{id}"));
+            (id, shown["aliases"][0]["id"].clone())
+        });
+        let keep = if kept == "ann" { of_ann } else { of_bob };
+        let merge = json!({"from_entity_ids": [ann], "to_entity_id": bob,
+            "conflicting_alias_ids_to_keep": [keep]});
+        assert_eq!(line(server.write("identity/entity/merge", &merge)), "204");
+        for name in ["ann", "bob"] {
+            let members =
+                &read(&server, &format!("identity/group/name/{name}"))["member_entity_ids"];
+            let expected = if name == kept { json!([bob]) } else { Value::Null };
+            assert_eq!(*members, expected, "{kept} {name}");
+        }
+    }
+}
+
 #[test]
 fn deleted_entity_leaves_nothing_behind() {
     let server = server();

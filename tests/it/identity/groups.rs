@@ -96,6 +96,40 @@ fn nested_groups_bring_the_policies_of_all_above_at_once() {
 }
 
 #[test]
+fn renewal_leaves_and_joins_groups_where_the_method_knows_them() {
+    let server = server();
+    for name in ["x", "y"] {
+        let group = json!({"name": name, "type": "external", "policies": format!("p{name}")});
+        let group = write(&server, "identity/group", &group);
+        let alias = json!({"name": name, "mount_accessor": ACCESSOR, "canonical_id": group});
+        write(&server, "identity/group-alias", &alias);
+    }
+    let auth = log_in(&server, "ann", &json!({"groups": ["x"]}));
+    assert_eq!(auth.identity_policies, ["px"]);
+    let renewed = || {
+        let body = json!({"token": auth.client_token});
+        let renewed = server.write("auth/token/renew", &body).unwrap().auth.unwrap();
+        renewed.identity_policies
+    };
+    assert_eq!(renewed(), ["px"], "the method says nothing");
+    for (groups, expected) in [
+        (json!(["x", "y"]), json!(["px", "py"])),
+        (json!(["y", "nosuch"]), json!(["py"])),
+        (json!([]), json!([])),
+    ] {
+        server.write("auth/fake/groups", &json!({ "groups": groups })).unwrap();
+        assert_eq!(json!(renewed()), expected, "{groups}");
+    }
+    // The entity was merged into another: the token is the other's, and so are the groups.
+    let other = write(&server, "identity/entity", &json!({"name": "eve"}));
+    let merge = json!({"from_entity_ids": [auth.entity_id], "to_entity_id": other});
+    server.write("identity/entity/merge", &merge).unwrap();
+    server.write("auth/fake/groups", &json!({"groups": ["x"]})).unwrap();
+    assert_eq!(renewed(), ["px"]);
+    assert_eq!(read(&server, "identity/group/name/x")["member_entity_ids"], json!([other]));
+}
+
+#[test]
 fn external_groups_have_whom_the_method_names_at_each_login() {
     let server = server();
     let group = json!({"name": "x", "type": "external", "policies": "px"});
@@ -125,6 +159,70 @@ fn external_groups_have_whom_the_method_names_at_each_login() {
     assert_eq!(lookup(&auth.client_token).get("identity_policies"), None);
     work_off(&server);
     assert_eq!(members(), Value::Null);
+}
+
+/// What a mount has said of someone goes with the name by which it knew them.
+#[test]
+fn whoever_is_known_to_a_mount_no_more_is_in_none_of_its_groups() {
+    for way in ["deleted", "renamed", "moved"] {
+        let server = server();
+        let group = json!({"name": "x", "type": "external", "policies": "px"});
+        let group = write(&server, "identity/group", &group);
+        let alias = json!({"name": "dev", "mount_accessor": ACCESSOR, "canonical_id": group});
+        write(&server, "identity/group-alias", &alias);
+        let internal = write(&server, "identity/group", &json!({"name": "i", "policies": "pi"}));
+        let ann = log_in(&server, "ann", &json!({"groups": ["dev"]}));
+        let members = json!({"member_entity_ids": [ann.entity_id]});
+        server.write(&format!("identity/group/id/{internal}"), &members).unwrap();
+        let policies = || {
+            let token = json!({"token": ann.client_token});
+            data(server.write("auth/token/lookup", &token).unwrap())["identity_policies"].clone()
+        };
+        assert_eq!(policies(), json!(["pi", "px"]), "{way}");
+        let shown = read(&server, &format!("identity/entity/id/{}", ann.entity_id));
+        let own = shown["aliases"][0]["id"].as_str().unwrap().to_owned();
+        let own = format!("identity/entity-alias/id/{own}");
+        let of = |name: &str, entity: &str| json!({"name": name, "mount_accessor": ACCESSOR, "canonical_id": entity});
+        match way {
+            "deleted" => drop(server.delete(&own).unwrap()),
+            "renamed" => drop(server.write(&own, &of("bob", &ann.entity_id)).unwrap()),
+            _ => {
+                let other = write(&server, "identity/entity", &json!({"name": "other"}));
+                server.write(&own, &of("ann", &other)).unwrap();
+            }
+        }
+        assert_eq!(policies(), json!(["pi"]), "{way}");
+        let shown = read(&server, &format!("identity/group/id/{group}"));
+        assert_eq!(shown["member_entity_ids"], Value::Null, "{way}");
+        // Another name by which the mount knows them brings back nothing.
+        if way == "deleted" {
+            write(&server, "identity/entity-alias", &of("ann", &ann.entity_id));
+            assert_eq!(policies(), json!(["pi"]), "{way}");
+        }
+    }
+}
+
+#[test]
+fn members_with_long_records_are_cleared_in_shorter_steps() {
+    let server = server();
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        ids.push(write(&server, "identity/entity", &json!({"name": format!("e{number}")})));
+    }
+    let group = write(&server, "identity/group", &json!({"name": "g", "member_entity_ids": ids}));
+    server.change("root/core/", |core| {
+        for id in &ids {
+            let others = (0..1000).map(|other| (format!("{other:036}"), json!("")));
+            let mut groups: serde_json::Map<_, _> = others.collect();
+            groups.insert(group.clone(), "".into());
+            core.put(&format!("identity/membership/{id}"), &groups).unwrap();
+        }
+    });
+    server.delete(&format!("identity/group/id/{group}")).unwrap();
+    // Of more than 40 kB each.
+    assert!(work_off(&server) >= 2);
+    let shown = read(&server, &format!("identity/entity/id/{}", ids[0]));
+    assert_eq!(shown["group_ids"], json!([]));
 }
 
 #[test]

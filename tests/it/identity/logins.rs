@@ -15,7 +15,9 @@ fn first_login_makes_an_entity_and_later_ones_lead_to_it() {
     let shown = read(&server, &format!("identity/entity/id/{}", first.entity_id));
     assert_eq!(shown["aliases"][0]["name"], "Ann");
     assert_eq!(shown["aliases"][0]["metadata"], json!({"team": "y"}));
-    assert!(shown["name"].as_str().unwrap().starts_with("entity_"));
+    // Enough digits that no two of a billion are likely to be the same.
+    let digits = shown["name"].as_str().unwrap().strip_prefix("entity_").unwrap();
+    assert!(digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digits}");
     let token = data(
         server
             .send(Operation::Read, "auth/token/lookup-self", &Value::Null, &first.client_token)
@@ -150,6 +152,27 @@ fn unmounting_a_method_takes_its_aliases_and_leaves_entities() {
     let ids = data(server.list("identity/entity/id/").unwrap());
     assert_eq!(ids["keys"].as_array().unwrap().len(), 300);
     assert_eq!(read(&server, "identity/group/name/x")["alias"], json!({}));
+}
+
+#[test]
+fn long_records_are_parted_from_their_mount_in_shorter_steps() {
+    // As much as an entity may have.
+    let long = (0..64).map(|number| (format!("{number:0128}"), json!("x".repeat(512))));
+    let entries = [json!({}), Value::Object(long.collect())].map(|metadata| {
+        let server = server();
+        for number in 0..40 {
+            let id = log_in(&server, &format!("n{number}"), &json!({})).entity_id;
+            let params = json!({"metadata": metadata});
+            server.write(&format!("identity/entity/id/{id}"), &params).unwrap();
+        }
+        server.delete("sys/auth/fake").unwrap();
+        let before = server.entries();
+        crate::lease::work(&server);
+        assert_eq!(line(server.list("identity/entity-alias/id/")), "204");
+        server.entries() - before
+    });
+    let [short, long] = entries;
+    assert!(long > short, "{short} {long}");
 }
 
 #[test]

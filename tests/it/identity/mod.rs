@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
-use strongroom::framework::{Call, Engine, Mount, Route};
+use strongroom::framework::{self, Call, Engine, LoginTerms, Mount, Route};
 use strongroom::mount::{MountConfig, MountEntry, ROOT_NAMESPACE, Table};
 use strongroom::request::{Auth, Error, Operation, Reply};
 
@@ -59,6 +60,11 @@ struct Login {
     policies: Vec<String>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Groups {
+    groups: Vec<String>,
+}
+
 fn method() -> Arc<dyn Mount> {
     async fn log_in(_: &mut Call<'_>, input: Login) -> Result<Reply, Error> {
         let auth = Auth {
@@ -71,8 +77,23 @@ fn method() -> Arc<dyn Mount> {
         };
         Ok(Reply { auth: Some(auth), ..Reply::default() })
     }
-    let route = Route::new("login/{name}", "Believe.").login().write(log_in);
-    Engine::new("fake", "For tests.", [route]).unwrap().mount(()).into()
+    async fn write_groups(call: &mut Call<'_>, now: Groups) -> Result<Reply, Error> {
+        call.storage.put("groups", &now.groups)?;
+        Ok(Reply::default())
+    }
+    async fn renew(
+        call: &mut Call<'_>,
+        _: framework::Login<IgnoredAny>,
+    ) -> Result<LoginTerms, Error> {
+        let group_aliases = call.storage.get("groups")?;
+        Ok(LoginTerms { group_aliases, ..LoginTerms::default() })
+    }
+    let routes = [
+        Route::new("login/{name}", "Believe.").login().write(log_in),
+        Route::new("groups", "Of whoever renews from now on.").write(write_groups),
+    ];
+    let engine = Engine::new("fake", "For tests.", routes).unwrap();
+    engine.renew_login(renew).mount(()).into()
 }
 
 pub(crate) fn log_in(server: &Server, name: &str, params: &Value) -> Auth {

@@ -173,6 +173,63 @@ fn keys_rotate_by_time_and_old_ones_verify_until_theirs_is_over() {
     assert_eq!(server.entries(), entries);
 }
 
+/// Whoever has no token cannot make the server read all roles and clients again and again.
+#[test]
+fn key_sets_are_made_once_for_each_change() {
+    let server = server();
+    let key = json!({"algorithm": "ES256", "allowed_client_ids": "*"});
+    server.write("identity/oidc/key/k", &key).unwrap();
+    server.write("identity/oidc/role/r", &json!({"key": "k", "ttl": "1h"})).unwrap();
+    server.write("identity/oidc/client/c", &json!({"key": "k", "id_token_ttl": "1h"})).unwrap();
+    let of_provider = "identity/oidc/provider/default/.well-known/keys";
+    let keys = |path: &str| {
+        let reply = server.send(Operation::Read, path, &Value::Null, "").unwrap();
+        data(reply)["keys"].as_array().unwrap().len()
+    };
+    let both = || (key_ids(&server).len(), keys(of_provider));
+    assert_eq!(both(), (2, 2));
+    // Whoever reads these fails.
+    let damage = |name: &str| {
+        server.change("root/core/", |core| {
+            core.put(&format!("identity/oidc/role/{name}"), &"damaged").unwrap();
+            core.put(&format!("identity/oidc/client/{name}"), &"damaged").unwrap();
+        });
+    };
+    damage("z");
+    assert_eq!(both(), (2, 2));
+    server.delete("identity/oidc/role/z").unwrap();
+    server.delete("identity/oidc/client/z").unwrap_err();
+    server.change("root/core/", |core| core.delete("identity/oidc/client/z").unwrap());
+    // Each change shows at once.
+    server.write("identity/oidc/key/k/rotate", &json!({})).unwrap();
+    assert_eq!(both(), (3, 3));
+    let nobody = json!({"allowed_client_ids": ["nobody"]});
+    server.write("identity/oidc/provider/default", &nobody).unwrap();
+    assert_eq!(both(), (3, 0));
+    server.delete("identity/oidc/role/r").unwrap();
+    assert_eq!(both(), (0, 0));
+}
+
+/// It is tried again once one of them is over, not twice a second until then.
+#[test]
+fn key_with_too_many_that_still_verify_is_not_due() {
+    let server = server();
+    let public = json!({"kid": "k", "algorithm": "ES256", "numbers": {}});
+    let due = |retired: Vec<Value>| {
+        let key = json!({
+            "algorithm": "ES256", "rotation_period": 60, "verification_ttl": 600,
+            "allowed_client_ids": [], "current": {"public": public, "pkcs8": ""}, "next": null,
+            "next_rotation": 0, "retired": retired,
+        });
+        server.change("root/core/", |core| core.put("identity/oidc/key/k", &key).unwrap());
+        server.block_on(server.pipeline.internal(oidc::due_keys)).unwrap()
+    };
+    let retired = |until: u64| json!({"public": public, "until": until});
+    assert_eq!(due(vec![retired(u64::MAX); 255]), ["k"]);
+    assert!(due(vec![retired(u64::MAX); 256]).is_empty());
+    assert_eq!(due(vec![retired(1); 256]), ["k"]);
+}
+
 #[test]
 fn bad_input_is_refused_with_its_reason_and_changes_nothing() {
     let server = server();

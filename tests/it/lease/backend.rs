@@ -38,6 +38,8 @@ pub(crate) enum Mode {
     FailsAfterwards,
     /// Until [`Backend::go_on`]; then it is done.
     Hangs,
+    /// It is done, and who asked panics.
+    Panics,
 }
 
 impl Backend {
@@ -73,7 +75,7 @@ impl Backend {
         match mode {
             Mode::Fails => return Err(Error::Failed("the backend is down".into())),
             Mode::Hangs => self.go_on.notified().await,
-            Mode::Works | Mode::FailsAfterwards => tokio::task::yield_now().await,
+            Mode::Works | Mode::FailsAfterwards | Mode::Panics => tokio::task::yield_now().await,
         }
         {
             let mut inner = self.inner.lock().unwrap();
@@ -86,6 +88,7 @@ impl Backend {
                 _ => {}
             }
         }
+        assert!(mode != Mode::Panics, "as a handler with a fault does");
         if mode == Mode::FailsAfterwards {
             return Err(Error::Failed("the connection broke".into()));
         }

@@ -69,6 +69,7 @@ async fn check(call: &mut Call<'_>, login: Login<Kept>) -> Result<LoginTerms, Er
         ttl: role.ttl as u64,
         max_ttl: role.max_ttl as u64,
         period: role.period as u64,
+        group_aliases: None,
     })
 }
 

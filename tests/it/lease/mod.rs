@@ -9,13 +9,17 @@ mod outside;
 mod revoke;
 mod sys;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use strongroom::lease::{LeaseStore, State};
-use strongroom::request::{Error, Lease, Operation, Reply};
+use strongroom::record::{OriginId, RequestId};
+use strongroom::request::{Error, Lease, Operation, Reply, Request};
+use strongroom::secret::Secret;
 use strongroom::server::{end_leases_now, end_what_is_due};
 use strongroom::txn::{Scope, Txn};
 
-pub(crate) use backend::{Backend, Mode};
+pub(crate) use backend::{Backend, Mode, engine as backend_engine};
 
 use crate::harness::Server;
 
@@ -83,4 +87,25 @@ pub(crate) fn leftovers(server: &Server) -> Vec<String> {
         }
         left
     })
+}
+
+pub(crate) const ORIGIN: OriginId = OriginId([7; 16]);
+
+/// As root, to be repeated.
+pub(crate) fn numbered(
+    server: &Server,
+    number: u64,
+    operation: Operation,
+    path: &str,
+    params: &Value,
+) -> Request {
+    Request {
+        id: "id".into(),
+        known_as: Some(RequestId::Numbered { origin: ORIGIN, number }),
+        operation,
+        path: path.into(),
+        params: params.as_object().cloned().unwrap(),
+        token: Some(Arc::new(Secret::new(server.root.clone()))),
+        ..Request::default()
+    }
 }

@@ -1,8 +1,7 @@
 //! Acts outside that nothing came of: intent first, then the act, then the lease.
 
-use std::sync::Arc;
-
-use serde_json::Value;
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
 use strongroom::request::{Error, Operation};
 
 use super::backend::engine;
@@ -48,11 +47,11 @@ fn an_act_is_written_down_before_and_taken_away_with_its_lease() {
 
 #[test]
 fn an_act_that_failed_in_part_is_undone_at_once() {
-    for mode in [Mode::Fails, Mode::FailsAfterwards] {
+    for mode in [Mode::Fails, Mode::FailsAfterwards, Mode::Panics] {
         let (server, backend) = server();
         backend.set(mode);
         let outcome = server.read("db/creds/app");
-        assert!(matches!(outcome, Err(Error::Failed(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(Error::Failed(_) | Error::Internal(_))), "{outcome:?}");
         assert_eq!((states(&server, "test_db"), intents(&server)), ([0; 4], 1));
         backend.set(Mode::Works);
         work(&server);
@@ -67,7 +66,7 @@ fn a_crash_between_act_and_lease_leaves_nothing_behind() {
     // As if the process had ended: the entry is fenced, and nothing of its memory is left.
     before_the_lease(&server, |log| log.change_leadership());
     let outcome = server.read("db/creds/app");
-    assert!(outcome.is_err(), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::LeadershipLost)), "something was done: {outcome:?}");
     server.pipeline.forget();
     assert_eq!((backend.users(), intents(&server)), (vec!["app-1".to_owned()], 1));
     work(&server);
@@ -138,7 +137,7 @@ fn a_mount_that_goes_while_it_acts_leaves_nothing() {
     let unmount = std::sync::Mutex::new(Some(Box::pin(unmount)));
     before_the_lease(&server, move |_| {
         let unmount = unmount.lock().unwrap().take().unwrap();
-        futures_util::FutureExt::now_or_never(unmount).unwrap().unwrap();
+        unmount.now_or_never().unwrap().unwrap();
     });
     let outcome = server.read("db/creds/app");
     assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
@@ -147,4 +146,91 @@ fn a_mount_that_goes_while_it_acts_leaves_nothing() {
     assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
     let jobs = server.block_on(server.pipeline.internal(strongroom::sys::jobs::jobs)).unwrap();
     assert_eq!(jobs, Vec::<String>::new());
+}
+
+#[test]
+fn an_act_that_is_settled_while_it_is_under_way_is_not_said_to_stand() {
+    let (server, backend) = server();
+    backend.set(Mode::Hangs);
+    let request = server.start(Operation::Read, "db/creds/app", &Value::Null, &server.root);
+    let mut request = Box::pin(request);
+    server.block_on(async {
+        tokio::select! {
+            biased;
+            outcome = &mut request => panic!("{outcome:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    });
+    // As where clocks differ, or the process was stopped for a while.
+    backend.set(Mode::Works);
+    server.set_time(61);
+    work(&server);
+    assert_eq!((backend.acts(), intents(&server)), (vec_of(&["create app-1", "undo app-1"]), 0));
+    backend.go_on.notify_one();
+    let outcome = server.block_on(request);
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    assert_eq!(backend.users(), ["app-1"], "it came after it was undone");
+    work(&server);
+    assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
+}
+
+#[test]
+fn an_act_that_is_being_settled_is_not_said_to_stand() {
+    let (server, backend) = server();
+    let (timer, pipeline) = (server.timer(), server.pipeline.clone());
+    let undo = backend.clone();
+    before_the_lease(&server, move |_| {
+        // Given up, and no further.
+        timer(61);
+        undo.set(Mode::Hangs);
+        assert!(pipeline.settle_intents("test_db").now_or_never().is_none());
+        undo.set(Mode::Works);
+    });
+    let outcome = server.read("db/creds/app");
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    work(&server);
+    assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
+}
+
+#[test]
+fn what_was_held_up_before_it_acts_does_not_act_in_the_time_of_whoever_settles_it() {
+    let (server, backend) = server();
+    let timer = server.timer();
+    server.log.before_next_proposal(move |_| timer(40));
+    let outcome = server.read("db/creds/app");
+    assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
+    assert_eq!(backend.acts(), Vec::<String>::new());
+    work(&server);
+    assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
+}
+
+#[test]
+fn an_act_whose_outcome_is_kept_already_stands() {
+    let (server, backend) = server();
+    let read = numbered(&server, 1, Operation::Read, "db/creds/app", &json!({}));
+    before_the_lease(&server, strongroom::log::MemoryLog::repeat_next_proposal);
+    let told = lease(server.block_on(server.pipeline.handle(&read)).unwrap());
+    assert!(exists(&server, &told.id));
+    work(&server);
+    assert_eq!((backend.users(), intents(&server)), (vec_of(&["app-1"]), 0));
+}
+
+#[test]
+fn an_act_whose_request_was_forgotten_meanwhile_is_undone() {
+    let (server, backend) = server();
+    let read = numbered(&server, 1, Operation::Read, "db/creds/app", &json!({}));
+    let other = numbered(&server, 2, Operation::Update, "db/roles/app", &json!({}));
+    let pipeline = server.pipeline.clone();
+    before_the_lease(&server, move |_| {
+        pipeline.note_finished(ORIGIN, &[(1, 1)]);
+        pipeline.handle(&other).now_or_never().unwrap().unwrap();
+    });
+    let outcome = server.block_on(server.pipeline.handle(&read));
+    assert!(matches!(outcome, Err(Error::Unresolved)), "{outcome:?}");
+    work(&server);
+    assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]), "at once");
+}
+
+fn vec_of(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }

@@ -1,12 +1,16 @@
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use serde_json::json;
+use strongroom::barrier::Repeat;
+use strongroom::lease::LeaseEntry;
+use strongroom::log::ReplicatedLog as _;
 use strongroom::request::{Error, Operation};
 use strongroom::server::end_leases_now;
 
 use super::backend::engine;
 use super::*;
-use crate::harness::{Server, data};
+use crate::harness::{START, Server, data};
 use crate::token::{create, lives, policy};
 
 fn server() -> (Server, Arc<Backend>, Arc<Backend>) {
@@ -238,6 +242,32 @@ fn unmounting_ends_the_mount_s_leases_while_its_storage_is_there() {
 }
 
 #[test]
+fn a_lease_that_changes_its_state_holds_up_its_mount_s_end() {
+    let (server, backend, _) = server();
+    issue(&server, "db/made/app");
+    server.delete("sys/mounts/db").unwrap();
+    work(&server);
+    server.mount("db/", "test", &[]);
+    server.delete("sys/mounts/db").unwrap();
+    backend.acts();
+    let barrier = server.pipeline.barrier.clone();
+    // Just before the step that would be the last: after it has looked, before it commits.
+    server.log.before_next_proposal(move |log| {
+        let point = log.begin().now_or_never().unwrap().unwrap();
+        let mut txn = barrier.begin(point, START).unwrap();
+        let lease = LeaseEntry { kind: "note".into(), ..LeaseEntry::default() };
+        txn.scope("root/core/").put("lease/ending/test_db/db%2Fx%2Fy", &lease).unwrap();
+        let batch = txn.into_batch().unwrap().unwrap();
+        log.append(barrier.seal(batch, Repeat::default()).unwrap()).unwrap();
+    });
+    crate::token::work_off(&server);
+    let jobs = || server.block_on(server.pipeline.internal(strongroom::sys::jobs::jobs)).unwrap();
+    assert_eq!(jobs().len(), 1, "it waits for the lease");
+    work(&server);
+    assert_eq!((states(&server, "test_db"), jobs()), ([0; 4], vec![]));
+}
+
+#[test]
 fn leases_of_a_dead_backend_s_mount_can_be_forced_after_it_is_unmounted() {
     let (server, backend, _) = server();
     issue(&server, "db/made/app");
@@ -296,4 +326,41 @@ fn only_who_may_lists_and_forces() {
         let outcome = send(operation, path);
         assert_eq!(outcome.is_ok(), allowed, "{path}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_revocation_whose_answer_was_lost_is_awaited_by_whoever_repeats_it() {
+    for (path, names_it) in [("sys/leases/revoke", true), ("sys/leases/revoke-prefix/db", false)] {
+        let (server, backend, _) = server();
+        let id = issue(&server, "db/creds/app").id;
+        let body = if names_it { json!({ "lease_id": id }) } else { json!({}) };
+        let revoke = numbered(&server, 1, Operation::Update, path, &body);
+        let send = || server.block_on(server.pipeline.handle(&revoke));
+        server.log.lose_next_answer();
+        assert!(matches!(send(), Err(Error::LeadershipLost)), "{path}");
+        backend.set(Mode::Fails);
+        for _ in 0..2 {
+            let failed = send();
+            let tells = |text: &str| text.contains("the backend is down");
+            assert!(matches!(&failed, Err(Error::Failed(text)) if tells(text)), "{failed:?}");
+        }
+        backend.set(Mode::Works);
+        server.set_time(100);
+        work(&server);
+        assert!(send().unwrap().is_empty(), "{path}");
+        assert_eq!((backend.users(), leftovers(&server)), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_revocation_that_was_decided_is_never_said_not_to_have_been() {
+    let (server, _, _) = server();
+    let id = issue(&server, "db/creds/app").id;
+    let log = server.log.clone();
+    server.log.before_next_proposal(move |_| {
+        // The lease's end.
+        log.before_next_proposal(strongroom::log::MemoryLog::change_leadership);
+    });
+    let outcome = revoke(&server, &id);
+    assert!(matches!(outcome, Err(Error::LeadershipLost)), "{outcome:?}");
 }

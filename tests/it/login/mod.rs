@@ -2,6 +2,7 @@
 
 mod approle;
 mod lockout;
+mod renewal;
 mod userpass;
 
 use std::sync::Arc;

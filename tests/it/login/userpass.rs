@@ -183,3 +183,13 @@ fn tokens_go_with_the_mount() {
     server.delete("sys/auth/userpass").unwrap();
     assert!(!lives(&server, &auth.client_token));
 }
+
+#[test]
+fn slash_at_the_end_of_a_login_is_none_of_its_lease() {
+    let server = server("userpass");
+    server.write("auth/userpass/users/bob", &json!({"password": "pw"})).unwrap();
+    let auth = login(&server, "auth/userpass/login/bob/", &json!({"password": "pw"})).unwrap();
+    assert_eq!(lookup(&server, &auth.client_token)["path"], "auth/userpass/login/bob");
+    let below = data(server.list("sys/leases/lookup/auth/userpass/login/bob").unwrap());
+    assert_eq!(below["keys"].as_array().unwrap().len(), 1, "{below:?}");
+}

@@ -49,15 +49,20 @@ fn a_listener_may_be_closed_to_metrics_or_be_there_for_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let telemetry = "disallow_metrics = true\nunauthenticated_metrics_access = true";
     let mut node = server(folder.path(), telemetry, "");
-    let answer = exchange(&node.address(), &get(PROMETHEUS));
-    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let address = node.address();
+    for path in [PROMETHEUS, "/v1/sys/metrics", "/v1/sys/metrics/", "/v1/sys/metrics%2F"] {
+        let answer = exchange(&address, &get(path));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+    }
 
     let folder = tempfile::tempdir().unwrap();
     let telemetry = "metrics_only = true\nunauthenticated_metrics_access = true";
     let mut node = server(folder.path(), telemetry, "");
     let address = node.address();
-    let answer = exchange(&address, &get(PROMETHEUS));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for path in [PROMETHEUS, "/v1/sys/metrics/"] {
+        let answer = exchange(&address, &get(path));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
     let answer = exchange(&address, &get("/v1/sys/health"));
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
 }

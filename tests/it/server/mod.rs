@@ -6,6 +6,7 @@ mod input;
 mod metrics;
 mod process;
 mod restart;
+mod seals;
 mod shares;
 mod signals;
 mod start;

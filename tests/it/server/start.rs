@@ -207,3 +207,32 @@ fn responses_name_the_node_where_they_are_told_to() {
     assert_eq!(server.ended().code(), Some(0), "{}", server.said);
     assert!(!folder.path().join("pid").exists());
 }
+
+#[test]
+fn a_listener_may_be_closed_to_what_needs_keys_and_no_token() {
+    let rekey = ["rekey/init", "rekey/update", "rekey-recovery-key/verify", "rekey/init/"];
+    let root = ["generate-root/attempt", "generate-root/update"];
+    for (closed, open, switch) in [
+        (&rekey[..], &root[..], "disable_unauthed_rekey_endpoints"),
+        (&root[..], &rekey[..], "disable_unauthed_generate_root_endpoints"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let text = format!(
+            "storage \"raft\" {{\n  path = {data:?}\n}}\nlistener \"tcp\" {{\n  address = \
+             \"127.0.0.1:0\"\n  tls_disable = true\n  cluster_address = \"127.0.0.1:0\"\n  \
+             {switch} = true\n}}\n"
+        );
+        let mut node = Process::configured(folder.path(), &text);
+        let address = node.address();
+        for path in closed {
+            let answer = exchange(&address, &get(&format!("/v1/sys/{path}")));
+            assert!(answer.starts_with("HTTP/1.1 405"), "{path}: {answer}");
+            assert!(answer.contains(switch) && answer.contains("needs a token"), "{answer}");
+        }
+        for path in open.iter().chain(&["rekey/backup"]) {
+            let answer = exchange(&address, &get(&format!("/v1/sys/{path}")));
+            assert!(!answer.contains(switch), "{path}: {answer}");
+        }
+    }
+}

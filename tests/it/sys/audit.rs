@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use strongroom::audit::StoredDevice;
 use strongroom::audit_log::{ChainKey, Head, Verdict, Verifier};
-use strongroom::request::{Error, Operation};
+use strongroom::log::MemoryLog;
+use strongroom::record::{OriginId, RequestId};
+use strongroom::request::{Error, Operation, Request};
+use strongroom::rng::SystemRng;
+use strongroom::secret::Secret;
 use tempfile::TempDir;
 
 use crate::harness::{Server, data};
@@ -350,10 +356,10 @@ fn headers_are_logged_as_configured() {
         Value::Object(data(server.read(&format!("{path}/X-Plain")).unwrap())),
         json!({"X-Plain": {"hmac": false}})
     );
-    let request = strongroom::request::Request {
+    let request = Request {
         id: "with headers".into(),
         path: "sys/mounts".into(),
-        token: Some(std::sync::Arc::new(strongroom::secret::Secret::new(server.root.clone()))),
+        token: Some(Arc::new(Secret::new(server.root.clone()))),
         headers: [("x-plain", "a"), ("x-hashed", "CANARY"), ("x-other", "CANARY")]
             .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
             .into(),
@@ -422,4 +428,141 @@ fn a_device_that_hangs_stops_nobody_while_another_takes_records() {
     assert_eq!(lines.iter().filter(|line| line["request"]["path"] == "sys/mounts").count(), 200);
     server.delete("sys/audit/pipe").unwrap();
     server.read("sys/mounts").unwrap();
+}
+
+#[test]
+fn an_answer_that_is_given_again_is_told_to_the_device_that_was_told_of_the_first() {
+    let audited = Audited::new();
+    let server = &audited.server;
+    server.mount("kv/", "kv", &[("version", "2")]);
+    let created = server.write("auth/token/create", &json!({"num_uses": 2, "policies": ["root"]}));
+    let token = created.unwrap().auth.unwrap().client_token;
+    audited.enable("kv", &[("filter", "mount_type == \"kv\"")]);
+    audited.alone();
+    let id = RequestId::Numbered { origin: OriginId([7; 16]), number: 1 };
+    let put = Request {
+        id: "put".into(),
+        known_as: Some(id),
+        operation: Operation::Update,
+        path: "kv/data/a".into(),
+        params: json!({"data": {}}).as_object().cloned().unwrap(),
+        token: Some(Arc::new(Secret::new(token))),
+        ..Request::default()
+    };
+    for _ in 0..3 {
+        server.block_on(server.pipeline.handle(&put)).unwrap();
+    }
+    let lines = audited.lines("kv");
+    let of_put: Vec<_> = lines.iter().filter(|line| line["request"]["id"] == "put").collect();
+    assert_eq!(of_put.len(), 6, "{lines:?}");
+    for line in of_put {
+        assert_eq!(line["request"]["mount_type"], "kv");
+        assert_eq!(line["auth"]["policies"], json!(["root"]), "{line}");
+    }
+    // What was not left to do is not counted: a use is left.
+    let again = Request { id: "other".into(), known_as: None, ..put };
+    server.block_on(server.pipeline.handle(&again)).unwrap();
+}
+
+#[test]
+fn nobody_is_named_whose_token_went_before_the_request_ran_again() {
+    let audited = Audited::new();
+    let server = &audited.server;
+    server.mount("kv/", "kv", &[("version", "2")]);
+    let created = server.write("auth/token/create", &json!({"policies": ["root"]})).unwrap();
+    let token = created.auth.unwrap().client_token;
+    audited.enable("all", &[]);
+    audited.alone();
+    let (pipeline, root) = (server.pipeline.clone(), server.root.clone());
+    let revoke = Request {
+        operation: Operation::Update,
+        path: "auth/token/revoke".into(),
+        params: json!({ "token": token }).as_object().cloned().unwrap(),
+        token: Some(Arc::new(Secret::new(root))),
+        ..Request::default()
+    };
+    server.log.before_next_proposal(move |_| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let revoking = std::thread::spawn(move || runtime.block_on(pipeline.handle(&revoke)));
+        revoking.join().unwrap().unwrap();
+    });
+    let outcome = server.send(Operation::Update, "kv/data/a", &json!({"data": {}}), &token);
+    assert!(matches!(outcome, Err(Error::Denied)), "{outcome:?}");
+    let lines = audited.lines("all");
+    let of_put: Vec<_> =
+        lines.iter().filter(|line| line["request"]["path"] == "kv/data/a").collect();
+    let [request, response] = of_put[..] else { panic!("{lines:?}") };
+    assert_eq!(request["auth"]["policies"], json!(["root"]));
+    assert!(response["error"].as_str().unwrap().contains("permission denied"), "{response}");
+    assert_eq!(response["auth"]["policies"], Value::Null, "{response}");
+}
+
+#[test]
+fn nothing_runs_before_the_devices_of_the_configuration_are_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let broker = &server.pipeline.audit;
+    // Whoever leads next may have another configuration: it declares its own first.
+    for leadership in 0..2 {
+        let refused = server.read("sys/mounts");
+        assert!(matches!(refused, Err(Error::NotActive)), "{leadership}: {refused:?}");
+        assert!(server.audited().is_empty(), "it did not begin");
+        let declared = server.block_on(server.pipeline.internal(|txn| {
+            let mut core = txn.scope("root/core/");
+            broker.declare(&mut core)?;
+            Ok(core.leadership())
+        }));
+        broker.note_declared(declared.unwrap());
+        server.audit.step_out(true);
+        server.read("sys/mounts").unwrap();
+        server.audit.step_out(false);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"path\":\"sys/mounts\"").count(), 2 * (leadership + 1));
+        MemoryLog::change_leadership(&server.log);
+    }
+}
+
+#[test]
+fn two_devices_do_not_write_to_one_file() {
+    let audited = Audited::new();
+    audited.enable("one", &[]);
+    audited.alone();
+    let path = audited.folder.path().join(".").join("one");
+    let body = json!({"type": "file", "options": {"file_path": path}});
+    let refused = audited.server.write("sys/audit/two", &body);
+    let Err(Error::BadRequest(text)) = refused else { panic!("{refused:?}") };
+    assert_eq!(text, "the audit device one/ writes to this file: give each a file of its own");
+    let lines = audited.lines("one");
+    let of = |path: &str| lines.iter().filter(|line| line["request"]["path"] == path).count();
+    assert_eq!((of("sys/audit/two"), of("sys/audit/test")), (2, 1), "no record of a second device");
+    assert_eq!(audited.verify("one").findings, []);
+}
+
+#[test]
+fn a_declared_device_takes_the_file_of_one_that_was_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut device = StoredDevice::new("declared/".into(), "file".into(), &SystemRng);
+    device.options.insert("file_path".into(), path.to_str().unwrap().into());
+    let server = Server::declaring(vec![device]);
+    let enabled = |name: &str, path: &Path| {
+        let mut device = StoredDevice::new(name.into(), "file".into(), &SystemRng);
+        device.options.insert("file_path".into(), path.to_str().unwrap().into());
+        device
+    };
+    let broker = &server.pipeline.audit;
+    let declared = server.block_on(server.pipeline.internal(|txn| {
+        let mut core = txn.scope("root/core/");
+        let mut store = strongroom::audit::AuditStore::new(&mut core);
+        store.put(&enabled("same/", &path))?;
+        store.put(&enabled("other/", &folder.path().join("other")))?;
+        broker.declare(&mut core)?;
+        Ok(core.leadership())
+    }));
+    broker.note_declared(declared.unwrap());
+    let listed = data(server.read("sys/audit").unwrap());
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["declared/", "other/"]);
 }

@@ -85,6 +85,60 @@ fn tokens_are_asked_about_by_id_and_by_accessor() {
     assert_eq!(line(refused), "403");
 }
 
+#[test]
+fn what_an_entity_and_its_groups_bring_is_explained_and_what_a_disabled_one_loses() {
+    use strongroom::request::Operation;
+    let server = crate::identity::server();
+    for (name, path, capability) in [
+        ("own", "kv/own", "read"),
+        ("templated", "kv/{{identity.entity.name}}", "read"),
+        ("team", "kv/team", "read"),
+        ("asks", "sys/policies/explain", "update"),
+    ] {
+        let text = format!("path \"{path}\" {{ capabilities = [\"{capability}\"] }}");
+        server.write(&format!("sys/policies/acl/{name}"), &json!({"policy": text})).unwrap();
+    }
+    let ann = crate::identity::log_in(&server, "ann", &json!({"policies": ["own", "asks"]}));
+    let entity = format!("identity/entity/id/{}", ann.entity_id);
+    server.write(&entity, &json!({"name": "ann", "policies": ["templated"]})).unwrap();
+    let group = json!({"name": "g", "policies": ["team"], "member_entity_ids": [ann.entity_id]});
+    server.write("identity/group", &group).unwrap();
+    let ask = |path: &str| -> Vec<Map<String, Value>> {
+        let ways = [
+            json!({"path": path, "token": ann.client_token}),
+            json!({"path": path, "accessor": ann.accessor}),
+        ];
+        ways.iter().map(|way| data(server.write("sys/policies/explain", way).unwrap())).collect()
+    };
+    for (path, allowed) in
+        [("kv/own", true), ("kv/ann", true), ("kv/team", true), ("kv/bob", false)]
+    {
+        let own = server.send(
+            Operation::Update,
+            "sys/policies/explain",
+            &json!({"path": path}),
+            &ann.client_token,
+        );
+        for told in ask(path).into_iter().chain([data(own.unwrap())]) {
+            assert_eq!(told["allowed"], allowed, "{path} {told:?}");
+            assert_eq!(told["policies"], json!(["asks", "default", "own", "team", "templated"]));
+            assert_eq!(told["dropped_rules"], json!([]));
+        }
+        assert_eq!(crate::identity::may_read(&server, &ann.client_token, path), allowed);
+    }
+    server.write(&entity, &json!({"disabled": true})).unwrap();
+    for path in ["kv/own", "kv/ann", "auth/token/lookup-self"] {
+        assert!(!crate::identity::may_read(&server, &ann.client_token, path));
+        for told in ask(path) {
+            let reason = "the entity behind the token is disabled or gone: the token is refused";
+            assert_eq!((&told["allowed"], &told["reason"]), (&json!(false), &json!(reason)));
+        }
+    }
+    for told in ask("sys/health") {
+        assert_eq!(told["allowed"], true);
+    }
+}
+
 /// For each row of a matrix, what is explained is what the pipeline does.
 #[test]
 fn explanations_agree_with_what_happens() {

@@ -258,6 +258,7 @@ fn with_verification_the_old_shares_hold_until_the_new_ones_are_given_back() {
     let again = json!({ "key": old[0], "nonce": answer["nonce"] });
     let told = refusal(&server, Operation::Update, "sys/rekey/update", &again);
     assert!(told.contains("already finished; verification must be performed"), "{told}");
+    assert!(!told.contains(answer["verification_nonce"].as_str().unwrap()), "{told}");
 
     let first = answer["verification_nonce"].clone();
     let give = |index: usize, nonce: &Value| {
@@ -273,7 +274,10 @@ fn with_verification_the_old_shares_hold_until_the_new_ones_are_given_back() {
         give(0, &first).unwrap_err().to_string(),
         "given key has already been provided during this verify operation"
     );
-    let restarted = ask(&server, Operation::Delete, "sys/rekey/verify", &json!({})).unwrap();
+    let told = refusal(&server, Operation::Delete, "sys/rekey/verify", &json!({}));
+    assert!(told.contains("give its nonce"), "{told}");
+    let named = json!({ "nonce": first });
+    let restarted = ask(&server, Operation::Delete, "sys/rekey/verify", &named).unwrap();
     assert_eq!((&restarted["progress"], &restarted["started"]), (&json!(0), &json!(true)));
     let second = restarted["nonce"].clone();
     assert_ne!(first, second);
@@ -310,16 +314,9 @@ fn of_two_who_give_the_last_share_at_once_one_gets_the_new_ones() {
     assert_eq!(opens(&server, &texts(&won[0], "keys")), Ok(Some(2)));
 }
 
-#[test]
-fn a_rekey_that_lost_to_another_entry_runs_again_with_the_same_shares() {
-    let (server, old) = initialised(1, 1);
-    let nonce = put(
-        &server,
-        "sys/rekey/init",
-        &json!({ "secret_shares": 1, "secret_threshold": 1 }),
-    )["nonce"]
-        .clone();
-    let rotated = record(&server);
+/// What another request, which read the keyring, is then refused for.
+fn rotate_before_next_proposal(server: &Server) {
+    let rotated = record(server);
     let barrier = server.pipeline.barrier.clone();
     server.log.before_next_proposal(move |log| {
         let keyring = barrier.keyring().unwrap();
@@ -333,6 +330,18 @@ fn a_rekey_that_lost_to_another_entry_runs_again_with_the_same_shares() {
         let batch = txn.into_batch().unwrap().unwrap();
         log.append(barrier.seal(batch, Repeat::default()).unwrap()).unwrap();
     });
+}
+
+#[test]
+fn a_rekey_that_lost_to_another_entry_runs_again_with_the_same_shares() {
+    let (server, old) = initialised(1, 1);
+    let nonce = put(
+        &server,
+        "sys/rekey/init",
+        &json!({ "secret_shares": 1, "secret_threshold": 1 }),
+    )["nonce"]
+        .clone();
+    rotate_before_next_proposal(&server);
     let answer = put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
     assert_eq!(opens(&server, &texts(&answer, "keys")), Ok(Some(2)));
     assert_eq!(data(server.read("sys/key-status").unwrap())["term"], 2, "nor is the rotation lost");
@@ -554,4 +563,137 @@ fn names_of_openbao_need_a_token_and_answer_in_an_envelope() {
     let done = data(server.write("sys/rotate/root/update", &give).unwrap());
     assert_eq!(opens(&server, &texts(&done, "keys")), Ok(Some(2)));
     assert_eq!(line(server.read("sys/rotate/root/backup")), "400 no backed-up keys found");
+}
+
+const ONE: [(&str, &str); 2] = [("sys/rekey/init", "rekey"), ("sys/generate-root/attempt", "root")];
+
+fn one() -> Value {
+    json!({ "secret_shares": 1, "secret_threshold": 1 })
+}
+
+fn is_begun(server: &Server, path: &str) -> bool {
+    ask(server, Operation::Read, path, &json!({})).unwrap()["started"] == true
+}
+
+/// The answer to what `send` sends cannot be audited.
+fn unheard(server: &Server, send: impl FnOnce()) {
+    server.audit.break_after(1);
+    send();
+    server.audit.break_after(usize::MAX);
+}
+
+#[test]
+fn what_is_begun_or_cancelled_where_the_answer_cannot_be_audited_is_not() {
+    for (path, _) in ONE {
+        let (server, _) = initialised(3, 2);
+        let send = |operation| drop(server.send(operation, path, &one(), "").unwrap_err());
+        unheard(&server, || send(Operation::Update));
+        assert!(!is_begun(&server, path), "{path}");
+        let nonce = put(&server, path, &one())["nonce"].clone();
+        unheard(&server, || send(Operation::Delete));
+        let read = ask(&server, Operation::Read, path, &json!({})).unwrap();
+        assert_eq!((&read["started"], &read["nonce"]), (&json!(true), &nonce), "{path}");
+        assert_eq!(refusal(&server, Operation::Delete, path, &json!({})), "204");
+        assert!(!is_begun(&server, path), "{path}");
+    }
+}
+
+#[test]
+fn what_is_begun_by_a_request_that_lost_to_another_begins_with_its_second_try() {
+    for path in ["sys/rotate/root/init", "sys/generate-root-token/attempt"] {
+        let (server, _) = initialised(1, 1);
+        let made = json!({ "num_uses": 5, "policies": ["root"] });
+        let made = server.write("auth/token/create", &made).unwrap();
+        let token = made.auth.unwrap().client_token.to_string();
+        rotate_before_next_proposal(&server);
+        let begun = data(server.send(Operation::Update, path, &one(), &token).unwrap());
+        assert_eq!(begun["started"], true, "{path}");
+    }
+}
+
+#[test]
+fn without_a_token_what_keys_were_given_for_is_cancelled_by_its_nonce_alone() {
+    for (path, of) in ONE {
+        let (server, shares) = initialised(3, 2);
+        put(&server, path, &one());
+        assert_eq!(refusal(&server, Operation::Delete, path, &json!({})), "204", "nothing given");
+        let nonce = put(&server, path, &one())["nonce"].clone();
+        let update = path.rsplit_once('/').unwrap().0.to_owned() + "/update";
+        put(&server, &update, &json!({ "key": shares[0], "nonce": nonce }));
+        let told = refusal(&server, Operation::Delete, path, &json!({}));
+        assert!(told.starts_with("400 keys were given for"), "{of}: {told}");
+        for (operation, path) in [(Operation::Delete, path), (Operation::Update, update.as_str())] {
+            let wrong = json!({ "key": shares[1], "nonce": "x" });
+            let told = refusal(&server, operation, path, &wrong);
+            assert!(told.starts_with("400 incorrect nonce supplied"), "{of}: {told}");
+            assert!(!told.contains(nonce.as_str().unwrap()), "{of}: {told}");
+        }
+        assert!(is_begun(&server, path), "{of}");
+        let named = json!({ "nonce": nonce });
+        assert_eq!(refusal(&server, Operation::Delete, path, &named), "204", "{of}");
+        assert!(!is_begun(&server, path), "{of}");
+    }
+    let (server, shares) = initialised(3, 2);
+    let nonce = data(server.write("sys/rotate/root/init", &one()).unwrap())["nonce"].clone();
+    let give = json!({ "key": shares[0], "nonce": nonce });
+    server.write("sys/rotate/root/update", &give).unwrap();
+    assert_eq!(line(server.delete("sys/rotate/root/init")), "204", "a token may");
+}
+
+#[test]
+fn the_old_shares_end_three_seconds_after_the_new_ones_were_answered() {
+    let (server, old) = initialised(1, 1);
+    let nonce = put(&server, "sys/rekey/init", &one())["nonce"].clone();
+    let set_time = server.timer();
+    server.log.before_next_proposal(move |_| set_time(60));
+    put(&server, "sys/rekey/update", &json!({ "key": old[0], "nonce": nonce }));
+    let ends = |seconds: u64| {
+        let now = Timestamp(START.0 + seconds * 1000);
+        tend(&server, |scope| server.keys.end_previous(scope, now))
+    };
+    assert!(!ends(62), "the commit took a minute");
+    assert!(ends(63));
+}
+
+#[test]
+fn while_the_new_shares_were_not_answered_the_old_ones_hold() {
+    let (server, old) = initialised(1, 1);
+    let nonce = put(&server, "sys/rekey/init", &one())["nonce"].clone();
+    let give = json!({ "key": old[0], "nonce": nonce });
+    unheard(&server, || {
+        drop(server.send(Operation::Update, "sys/rekey/update", &give, "").unwrap_err());
+    });
+    let far = Timestamp(START.0 + 1_000_000);
+    assert!(!server.keys.awaits_end());
+    assert!(!tend(&server, |scope| server.keys.end_previous(scope, far)));
+    assert_eq!(opens(&server, &old), Ok(Some(1)));
+}
+
+#[test]
+fn new_shares_that_make_a_root_token_end_the_old_ones() {
+    let (server, old) = initialised(1, 1);
+    let new = texts(&rekeyed(&server, &old, &one()), "keys");
+    server.log.change_leadership();
+    server.keys.forget();
+    let ends = || tend(&server, |scope| server.keys.end_previous(scope, START));
+    for (shares, expected) in [(&old, false), (&new, true)] {
+        let nonce = put(&server, "sys/generate-root/attempt", &json!({}))["nonce"].clone();
+        let give = json!({ "key": shares[0], "nonce": nonce });
+        assert_eq!(put(&server, "sys/generate-root/update", &give)["complete"], true);
+        assert_eq!(ends(), expected);
+    }
+    assert!(opens(&server, &old).is_err());
+    assert_eq!(opens(&server, &new), Ok(Some(2)));
+}
+
+#[test]
+fn keys_for_pgp_are_not_read_while_something_is_under_way() {
+    let (server, _) = initialised(1, 1);
+    for ((path, _), field) in ONE.into_iter().zip(["pgp_keys", "pgp_key"]) {
+        put(&server, path, &one());
+        let mut body = one();
+        body[field] = if field == "pgp_key" { json!("YWJj") } else { json!(["YWJj"]) };
+        let told = refusal(&server, Operation::Update, path, &body);
+        assert!(told.ends_with("already in progress"), "{path}: {told}");
+    }
 }

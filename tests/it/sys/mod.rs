@@ -3,6 +3,7 @@ mod browsers;
 mod explain;
 mod internal;
 mod keys;
+mod lease_quotas;
 mod mounts;
 mod openapi;
 mod passwords;

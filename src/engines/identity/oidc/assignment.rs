@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use super::{ALLOW_ALL, ASSIGNMENTS, CLIENTS, EVERY, all, check_unused, names_with};
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::identity::Who;
 use crate::request::{Error, Reply};
 use crate::txn::Scope;

@@ -10,7 +10,7 @@ use super::code::{Code, LIFE_SECONDS};
 use super::named_key::NamedKey;
 use super::{allows, provider, scope, token};
 use crate::auth::token::TokenStore;
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::request::{Error, Reply};
 
 pub(super) fn routes() -> Vec<Route> {

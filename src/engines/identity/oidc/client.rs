@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::named_key::{DAY, NamedKey};
-use super::{CLIENTS, DEFAULT, assignment, seconds};
-use crate::framework::{Call, NoParams, Route, Seconds};
+use super::{CLIENTS, DEFAULT, assignment, published, seconds};
+use crate::engines::identity::{Call, Route};
+use crate::framework::{NoParams, Seconds};
 use crate::identity::Who;
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
@@ -199,7 +200,7 @@ async fn write(call: &mut Call<'_>, input: Write) -> Result<Reply, Error> {
     }
     check(call, &mut client)?;
     call.storage.put(&id_key(&client.client_id), &input.name)?;
-    call.storage.put(&key(&input.name), &client)?;
+    published::put(&mut call.storage, &key(&input.name), &client)?;
     Ok(Reply::default())
 }
 
@@ -229,7 +230,7 @@ fn check(call: &mut Call<'_>, client: &mut Client) -> Result<(), Error> {
 async fn delete(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
     if let Some(client) = get(&mut call.storage, &input.name)? {
         call.storage.delete(&id_key(&client.client_id))?;
-        call.storage.delete(&key(&input.name))?;
+        published::delete(&mut call.storage, &key(&input.name))?;
     }
     Ok(Reply::default())
 }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
 

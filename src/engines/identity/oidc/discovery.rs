@@ -2,15 +2,18 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::Client;
-use super::named_key::NamedKey;
 use super::provider::{self, Provider};
+use super::published::KeySet;
 use super::{CLIENTS, all, allows, config, key};
+use crate::clock::Timestamp;
 use crate::crypto::SigningAlgorithm;
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::request::{Error, Reply};
+use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -86,38 +89,31 @@ fn found(call: &mut Call<'_>, name: &str) -> Result<std::sync::Arc<Provider>, Er
 }
 
 async fn keys(call: &mut Call<'_>, _: NoParams) -> Result<Reply, Error> {
-    let names = key::used_by_roles(&mut call.storage)?;
-    key_set(call, names)
+    let sets = &call.state.key_sets;
+    let set = sets.get(&mut call.storage, "", call.now, key::used_by_roles)?;
+    shown(&set, call.now)
 }
 
 async fn provider_keys(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
     let provider = found(call, &input.name)?;
-    let clients = all::<Client>(&mut call.storage, CLIENTS)?;
-    let allowed = clients
-        .into_iter()
-        .filter(|(_, client)| allows(&provider.allowed_client_ids, &client.client_id));
-    let names: std::collections::BTreeSet<String> =
-        allowed.map(|(_, client)| client.key.clone()).collect();
-    key_set(call, names)
+    let names = |core: &mut Scope<'_>| {
+        let clients = all::<Client>(core, CLIENTS)?;
+        let allowed = clients
+            .into_iter()
+            .filter(|(_, client)| allows(&provider.allowed_client_ids, &client.client_id));
+        Ok(allowed.map(|(_, client)| client.key.clone()).collect())
+    };
+    let set = call.state.key_sets.get(&mut call.storage, &input.name, call.now, names)?;
+    shown(&set, call.now)
 }
 
 /// What is kept by others is good until a key signs that they do not know yet: two rotations on,
 /// because the next is told too. They may keep it for one.
-fn key_set(call: &mut Call<'_>, names: impl IntoIterator<Item = String>) -> Result<Reply, Error> {
-    let mut keys: Vec<Value> = Vec::new();
-    let mut next: Option<u64> = None;
-    for name in names {
-        if let Some(key) = NamedKey::get(&mut call.storage, &name)? {
-            keys.extend(key.public(call.now).map(super::named_key::PublicKey::jwk));
-            if key.current.is_some() {
-                let left = key.next_rotation.since(call.now).as_secs();
-                next = Some(next.map_or(left, |next| next.min(left)));
-            }
-        }
-    }
-    let reply = Reply::bare(&json!({ "keys": keys }))?;
-    Ok(match next.filter(|next| *next > 0) {
-        Some(next) => cached(reply, next),
+fn shown(set: &KeySet, now: Timestamp) -> Result<Reply, Error> {
+    let reply = Reply::bare(&json!({ "keys": set.keys }))?;
+    let left = set.next_rotation.map(|next| next.since(now).as_secs());
+    Ok(match left.filter(|left| *left > 0) {
+        Some(left) => cached(reply, left),
         None => reply,
     })
 }

@@ -18,7 +18,7 @@ use super::token::{Standard, signer, standard};
 use super::{allows, claims, jwt};
 use crate::auth::token::{NewToken, TokenEntry, TokenStore};
 use crate::crypto::{equal, sha256};
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::identity::{IdentityStore, Who};
 use crate::request::{Error, Reply, TokenType};
 use crate::secret::Secret;

@@ -9,9 +9,10 @@ use serde_json::json;
 use super::client::Client;
 use super::named_key::{NamedKey, key};
 use super::role::Role;
-use super::{CLIENTS, DEFAULT, KEYS, ROLES, all, check_unused, names_with, seconds};
+use super::{CLIENTS, DEFAULT, KEYS, ROLES, all, check_unused, names_with, published, seconds};
 use crate::crypto::SigningAlgorithm;
-use crate::framework::{Call, NoParams, Route, Seconds};
+use crate::engines::identity::{Call, Route};
+use crate::framework::{NoParams, Seconds};
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
 
@@ -151,7 +152,7 @@ async fn delete(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
     let clients = all::<Client>(&mut call.storage, CLIENTS)?;
     let clients = clients.into_iter().filter(|(_, client)| client.key == *name);
     check_unused("key", name, "clients", &clients.map(|(client, _)| client).collect::<Vec<_>>())?;
-    call.storage.delete(&key(name))?;
+    published::delete(&mut call.storage, &key(name))?;
     Ok(Reply::default())
 }
 

@@ -13,6 +13,7 @@ mod jwt;
 mod key;
 mod named_key;
 mod provider;
+mod published;
 mod role;
 mod scope;
 mod template;
@@ -20,13 +21,14 @@ mod token;
 mod userinfo;
 mod work;
 
+pub use published::KeySets;
 pub use work::{due_keys, note_api_address, rotate_due, sweep_codes};
 
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::framework::Route;
+use crate::engines::identity::Route;
 use crate::request::Error;
 use crate::txn::Scope;
 

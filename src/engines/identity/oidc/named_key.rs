@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{DEFAULT, EVERY, KEYS};
+use super::{DEFAULT, EVERY, KEYS, published};
 use crate::clock::Timestamp;
 use crate::crypto::{PublicNumbers, SigningAlgorithm, SigningKey};
 use crate::request::Error;
@@ -80,7 +80,7 @@ impl NamedKey {
     }
 
     pub(super) fn put(&self, core: &mut Scope<'_>, name: &str) -> Result<(), Error> {
-        core.put(&key(name), self)
+        published::put(core, &key(name), self)
     }
 
     pub(super) fn signing_algorithm(&self) -> Result<SigningAlgorithm, Error> {
@@ -134,6 +134,14 @@ impl NamedKey {
         self.next_rotation =
             Timestamp(now.0.saturating_add(self.rotation_period.saturating_mul(1000)));
         Ok(())
+    }
+
+    /// Whether it is to be rotated, or forgets what verifies no more. One with too many that still
+    /// verify waits until the first of them is over.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let over = self.retired.iter().any(|old| old.until <= now);
+        let rotates = self.next_rotation <= now && self.retired.len() < RETIRED_MAX;
+        self.current.is_some() && (over || rotates)
     }
 
     pub(super) fn prune(&mut self, now: Timestamp) {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::scope;
-use super::{DEFAULT, EVERY, PROVIDERS, allows, config, names_with, template};
+use super::{DEFAULT, EVERY, PROVIDERS, allows, config, names_with, published, template};
 use crate::clock::Timestamp;
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
 
@@ -127,7 +127,7 @@ async fn write(call: &mut Call<'_>, input: Write) -> Result<Reply, Error> {
         check_scopes(call, &scopes)?;
         provider.scopes_supported = scopes;
     }
-    call.storage.put(&key(&input.name), &provider)?;
+    published::put(&mut call.storage, &key(&input.name), &provider)?;
     Ok(Reply::default())
 }
 
@@ -162,7 +162,7 @@ async fn delete(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
             "deletion of OIDC provider {DEFAULT:?} not allowed"
         )));
     }
-    call.storage.delete(&key(&input.name))?;
+    published::delete(&mut call.storage, &key(&input.name))?;
     Ok(Reply::default())
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::named_key::{DAY, NamedKey};
-use super::{ROLES, seconds, template};
-use crate::framework::{Call, NoParams, Route, Seconds};
+use super::{ROLES, published, seconds, template};
+use crate::engines::identity::{Call, Route};
+use crate::framework::{NoParams, Seconds};
 use crate::request::{Error, Reply};
 use crate::txn::Scope;
 
@@ -102,12 +103,12 @@ async fn write(call: &mut Call<'_>, input: Write) -> Result<Reply, Error> {
              references",
         ));
     }
-    call.storage.put(&key(&input.name), &role)?;
+    published::put(&mut call.storage, &key(&input.name), &role)?;
     Ok(Reply::default())
 }
 
 async fn delete(call: &mut Call<'_>, input: Name) -> Result<Reply, Error> {
-    call.storage.delete(&key(&input.name))?;
+    published::delete(&mut call.storage, &key(&input.name))?;
     Ok(Reply::default())
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::provider::Provider;
 use super::{PROVIDERS, SCOPES, all, check_unused, template};
-use crate::framework::{Call, NoParams, Route};
+use crate::engines::identity::{Call, Route};
+use crate::framework::NoParams;
 use crate::request::{Error, Reply};
 
 pub(super) fn routes() -> Vec<Route> {

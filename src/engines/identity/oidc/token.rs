@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::jwt::{self, Jwt};
 use super::named_key::{KeyPair, NamedKey};
 use super::{DEFAULT, KEYS, allows, config, names_with, role, template};
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::identity::{IdentityStore, Who};
 use crate::request::{Error, Reply};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::client::Client;
 use super::{allows, claims, exchange, provider};
 use crate::auth::token::TokenStore;
-use crate::framework::{Call, Route};
+use crate::engines::identity::{Call, Route};
 use crate::identity::IdentityStore;
 use crate::request::{Error, Reply};
 

@@ -1,10 +1,10 @@
 //! What the active node does unasked: it rotates keys whose time has come, and sweeps away codes
 //! that nobody came for.
 
+use super::KEYS;
 use super::code::{CODES, minute};
 use super::config::API_ADDRESS;
-use super::named_key::NamedKey;
-use super::{KEYS, all};
+use super::named_key::{NamedKey, key};
 use crate::job::delete_tree;
 use crate::request::Error;
 use crate::rng::Rng;
@@ -23,18 +23,26 @@ pub fn note_api_address(txn: &mut Txn, address: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names of the keys that are to be rotated now.
+/// The names of the keys that are to be rotated now. One whose record cannot be read is among
+/// them: [`rotate_due`] says of it alone why.
 ///
 /// # Errors
 /// Where the store cannot be read.
 pub fn due_keys(txn: &mut Txn) -> Result<Vec<String>, Error> {
     let now = txn.now();
-    let keys = all::<NamedKey>(&mut txn.scope(CORE), KEYS)?;
-    let due = keys.into_iter().filter(|(_, key)| {
-        key.current.is_some()
-            && (key.next_rotation <= now || key.retired.iter().any(|old| old.until <= now))
-    });
-    Ok(due.map(|(name, _)| name).collect())
+    let mut core = txn.scope(CORE);
+    let mut due = Vec::new();
+    for name in core.list(KEYS)? {
+        let is_due = match core.get_shared::<NamedKey>(&key(&name)) {
+            Ok(found) => found.is_some_and(|found| found.is_due(now)),
+            Err(Error::Internal(_)) => true,
+            Err(error) => return Err(error),
+        };
+        if is_due {
+            due.push(name);
+        }
+    }
+    Ok(due)
 }
 
 /// Rotates a key if it is still due, and forgets those that verify no more. The caller commits.
