@@ -82,6 +82,10 @@ pub trait ApplyObserver: Send + Sync + 'static {
 
     /// The whole state was replaced: whatever was remembered of it is void.
     fn on_installed(&self, index: u64);
+
+    /// As [`Self::on_installed`], by an entry that puts a backup in the state's place, once
+    /// [`Self::on_applied`] was told of it: what is older than before is meant to be.
+    fn on_restored(&self, index: u64);
 }
 
 /// Observes nothing.
@@ -91,4 +95,6 @@ impl ApplyObserver for NoObserver {
     fn on_applied(&self, _: u64, _: &SealedBatch, _: &Bytes, _: &Bytes, _: Applied) {}
 
     fn on_installed(&self, _: u64) {}
+
+    fn on_restored(&self, _: u64) {}
 }

@@ -68,11 +68,15 @@ impl StateMachine {
                 self.sizes.add(id.index, payload.0.len());
                 let (batch, encoded, mac) =
                     SealedBatch::decode_entry(payload.0).map_err(io::Error::other)?;
-                if replaces(&batch) {
-                    return tokio::task::block_in_place(|| self.replace(id, &batch)).map(Some);
-                }
-                let applied = self.state.apply(&id, &batch).map_err(view_error)?;
+                let replaces = replaces(&batch);
+                let applied = match replaces {
+                    true => tokio::task::block_in_place(|| self.replace(id, &batch))?,
+                    false => self.state.apply(&id, &batch).map_err(view_error)?,
+                };
                 self.observer.on_applied(id.index, &batch, &encoded, &mac, applied);
+                if replaces && applied == Applied::Committed {
+                    self.observer.on_restored(id.index);
+                }
                 Some(applied)
             }
             EntryPayload::Membership(membership) => {
@@ -92,7 +96,6 @@ impl StateMachine {
         self.position.last_applied = Some(id);
         if applied == Applied::Committed {
             self.durable.send_replace(self.position.clone());
-            self.observer.on_installed(id.index);
         }
         Ok(applied)
     }

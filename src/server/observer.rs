@@ -24,6 +24,8 @@ pub(super) struct Observer {
     cut: Box<dyn Fn(u64) + Send + Sync>,
     /// Set when this node has sealed itself.
     alarm: watch::Sender<bool>,
+    /// The newest entry that has put a backup in the state's place.
+    restored: watch::Sender<u64>,
 }
 
 impl Observer {
@@ -33,7 +35,23 @@ impl Observer {
         cut: impl Fn(u64) + Send + Sync + 'static,
         alarm: watch::Sender<bool>,
     ) -> Self {
-        Self { barrier, view, cut: Box::new(cut), alarm }
+        Self { barrier, view, cut: Box::new(cut), alarm, restored: watch::Sender::new(0) }
+    }
+
+    /// Changes whenever a backup has taken the state's place.
+    pub(super) fn restored(&self) -> watch::Receiver<u64> {
+        self.restored.subscribe()
+    }
+
+    /// Whether the keyring that was restored is open.
+    fn goes_back(&self, current: &Keyring) -> bool {
+        let Ok(Some((_, record))) = self.view.system(SystemKey::Keyring) else {
+            return false;
+        };
+        let next = KeyringRecord::decode(&record).map(|record| record.go_back(current));
+        let Ok(Ok(next)) = next else { return false };
+        self.barrier.replace(Arc::new(next));
+        true
     }
 
     /// Takes over a keyring that was just applied, as far as the present one leads to it; else
@@ -106,6 +124,21 @@ impl ApplyObserver for Observer {
             Ok(Some((_, record))) => self.follow(&keyring, &record),
             Ok(None) | Err(_) => self.seal(),
         }
+    }
+
+    fn on_restored(&self, index: u64) {
+        tracing::info!(index, "a snapshot was restored");
+        if let Ok(keyring) = self.barrier.keyring()
+            && !self.goes_back(&keyring)
+        {
+            tracing::warn!(
+                "the snapshot that was restored has other keys than this cluster had: this node \
+                 seals itself, and the unseal keys of the cluster that the snapshot was taken of, \
+                 as of then, open it"
+            );
+            self.seal();
+        }
+        self.restored.send_replace(index);
     }
 }
 

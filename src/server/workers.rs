@@ -57,6 +57,9 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 if let Err(error) = end_what_is_due(&pipeline).await {
                     tracing::warn!(error = error.case(), "what is due waits for its next try");
                 }
+                if let Err(error) = control.give_up_staged().await {
+                    tracing::warn!(error = error.case(), "what a restore has staged stays for now");
+                }
                 if let Err(error) = keep_identity(&control, &pipeline).await {
                     tracing::warn!(error = error.case(), "identity waits for its next turn");
                 }

@@ -11,7 +11,7 @@ use strongroom::secret::Secret;
 
 use super::{Node, founded, three};
 
-async fn ask(node: &Node, token: &str) -> Result<Vec<u8>, Error> {
+pub(super) async fn ask(node: &Node, token: &str) -> Result<Vec<u8>, Error> {
     let request = Request {
         operation: Operation::Read,
         path: "sys/storage/raft/snapshot".to_owned(),

@@ -6,6 +6,7 @@ mod founding;
 mod handover;
 mod joining;
 mod membership;
+mod restore;
 
 use std::sync::Arc;
 use std::time::Duration;
