@@ -21,6 +21,7 @@ pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};
 pub use join::{Admission, Admits, Application, JoinError, JoinRefusal, Renewed};
 pub use serve::RemovedNodes;
+pub use tls::is_issued_by;
 
 use std::sync::Arc;
 use std::time::Duration;

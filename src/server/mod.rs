@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod authority;
 mod autopilot;
 mod backup;
 mod certificates;
@@ -40,6 +41,7 @@ mod unsealing;
 mod uploads;
 mod workers;
 
+pub use authority::watch_authorities;
 pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role, follow};
 pub use control::{Control, Identity};

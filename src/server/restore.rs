@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
@@ -23,6 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::raft::{Image, SnapshotFile};
 use crate::record::{Applied, Restore, RestoreId, RestoreStep};
 use crate::request::Error;
+use crate::secret::Secret;
 
 /// What a node knows of restores.
 pub(super) struct Restores {
@@ -30,11 +31,23 @@ pub(super) struct Restores {
     turn: tokio::sync::Mutex<()>,
     /// Changes whenever a snapshot has taken the state's place.
     restored: watch::Receiver<u64>,
+    /// The authority's key as it was before.
+    kept_authority: Mutex<Option<Secret<String>>>,
 }
 
 impl Restores {
     pub(super) fn new(restored: watch::Receiver<u64>) -> Self {
-        Self { turn: tokio::sync::Mutex::default(), restored }
+        Self { turn: tokio::sync::Mutex::default(), restored, kept_authority: Mutex::default() }
+    }
+
+    pub(super) fn kept_authority(&self) -> MutexGuard<'_, Option<Secret<String>>> {
+        self.kept_authority.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entry by which a snapshot has taken the state's place last, since this node started; 0
+    /// where none has.
+    pub(super) fn last(&self) -> u64 {
+        *self.restored.borrow()
     }
 }
 
@@ -77,7 +90,10 @@ impl Control {
             "a snapshot is being restored"
         );
         let replaced = match attempt.stage(received.file.path()).await {
-            Ok(replace) => attempt.step(replace).await,
+            Ok(replace) => match self.keep_authority(pipeline).await {
+                Ok(()) => attempt.step(replace).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if let Err(error) = replaced {
@@ -120,11 +136,26 @@ impl Control {
         *self.migration.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Gives up what a restore has staged that was broken off. For the active node.
+    /// What restores leave to the active node. `mended`: after which one its authority was seen to.
+    pub(super) async fn see_to_restores(&self, pipeline: &Pipeline, mended: &mut Option<u64>) {
+        if let Err(error) = self.give_up_staged().await {
+            tracing::warn!(error = error.case(), "what a restore has staged stays for now");
+        }
+        let restored = self.consensus.replicated().map_or(0, |node| node.restores.last());
+        if *mended == Some(restored) {
+            return;
+        }
+        match self.mend_authority(pipeline).await {
+            Ok(()) => *mended = Some(restored),
+            Err(error) => tracing::warn!(error = error.case(), "the authority is not seen to yet"),
+        }
+    }
+
+    /// Gives up what a restore has staged that was broken off.
     ///
     /// # Errors
     /// Where this node does not lead.
-    pub(super) async fn give_up_staged(&self) -> Result<(), Error> {
+    async fn give_up_staged(&self) -> Result<(), Error> {
         let Some(node) = self.consensus.replicated() else {
             return Ok(());
         };

@@ -377,7 +377,7 @@ impl Handler for Entrance {
         Box::pin(async move {
             match (service, upload) {
                 (Some(service), Some(upload)) if restores(&request) => {
-                    service.restore(request, upload).await
+                    Box::pin(service.restore(request, upload)).await
                 }
                 (Some(service), _) => service.answer(request).await,
                 (None, _) => Err(Error::Unavailable("the node is starting".into())).into(),

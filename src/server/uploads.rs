@@ -69,11 +69,12 @@ impl Service {
         body: BodyChunks,
     ) -> Result<Reply, Error> {
         let forced = is_at(&request.path, SNAPSHOT_FORCE);
-        let restoring = async {
+        let restoring = Box::pin(async move {
             let restored = self.control.restore(body, forced, &self.pipeline).await;
             restored.map(|()| Reply::default())
-        };
-        self.pipeline.judge_and(request, term, restoring).await
+        });
+        // On the heap: it is large, and waits for long.
+        Box::pin(self.pipeline.judge_and(request, term, restoring)).await
     }
 
     /// Waits for a leader, as other requests do.

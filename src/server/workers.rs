@@ -31,7 +31,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             control.set_active(leadership.is_some());
             known = leadership;
         }
-        let mut version_noted = false;
+        let (mut version_noted, mut mended) = (false, None);
         while *roles.borrow() == Role::Active {
             let mut pause = PAUSE;
             if control.barrier.is_sealed() {
@@ -57,9 +57,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                 if let Err(error) = end_what_is_due(&pipeline).await {
                     tracing::warn!(error = error.case(), "what is due waits for its next try");
                 }
-                if let Err(error) = control.give_up_staged().await {
-                    tracing::warn!(error = error.case(), "what a restore has staged stays for now");
-                }
+                control.see_to_restores(&pipeline, &mut mended).await;
                 if let Err(error) = keep_identity(&control, &pipeline).await {
                     tracing::warn!(error = error.case(), "identity waits for its next turn");
                 }

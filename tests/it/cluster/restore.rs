@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use serde_json::json;
-use strongroom::clock::Timestamp;
+use strongroom::clock::{Clock as _, SystemClock, Timestamp};
 use strongroom::http::{Answer, Handler as _, Upload};
 use strongroom::record::{Restore, RestoreId, RestoreStep};
 use strongroom::request::{Error, Operation, Request};
 use strongroom::secret::Secret;
-use strongroom::server::Entrance;
+use strongroom::server::{self, Entrance, Renewal};
 
 use super::{Node, backup, founded, joining, three, until};
 
@@ -64,7 +64,7 @@ fn is_sealed(node: &Node) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_since_is_gone_and_what_was_there_is_back_through_any_node() {
-    let ([a, b, c], _, root) = three().await;
+    let ([a, b, c], _, root) = Box::pin(three()).await;
     for (round, node) in [&a, &b, &c].into_iter().enumerate() {
         put(&a, &root, "kept", "1").await;
         put(&a, &root, "changed", "old").await;
@@ -100,7 +100,7 @@ async fn what_was_written_since_is_gone_and_what_was_there_is_back_through_any_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_since_is_undone_and_every_node_goes_on() {
-    let ([a, b, c], _, root) = three().await;
+    let ([a, b, c], _, root) = Box::pin(three()).await;
     put(&a, &root, "old", "1").await;
     let archive = backup::ask(&b, &root).await.unwrap();
     a.write("sys/rotate", &root, json!({})).await.unwrap();
@@ -120,10 +120,10 @@ async fn a_rotation_since_is_undone_and_every_node_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clusters_snapshot_takes_force_and_then_its_own_shares() {
-    let (other, other_share, other_root) = founded().await;
+    let (other, other_share, other_root) = Box::pin(founded()).await;
     put(&other, &other_root, "theirs", "1").await;
     let archive = backup::ask(&other, &other_root).await.unwrap();
-    let ([a, b, c], share, root) = three().await;
+    let ([a, b, c], share, root) = Box::pin(three()).await;
     put(&a, &root, "ours", "2").await;
     for node in [&a, &b] {
         let refused = restore(node, &root, &archive).await.unwrap_err();
@@ -153,11 +153,81 @@ async fn another_clusters_snapshot_takes_force_and_then_its_own_shares() {
         assert_eq!(node.read("sys/seal-status").await.1["cluster_id"], id);
         assert_eq!(node.names().len(), 3);
     }
+    until("its authority's key is right", async || joins(&a, &other_root).await).await;
+    let authorities = a.raft().cluster().authorities().len();
+    assert_eq!(authorities, 1, "the active node still had the key");
+}
+
+/// Whether another node can join.
+async fn joins(active: &Node, root: &str) -> bool {
+    let node = Node::start("d").await;
+    let token = joining::token(active, root).await;
+    match joining::join(&node, &token).await {
+        Ok(()) => {
+            joining::settled(active, &node, "d").await;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Every node was restarted while it was sealed: nobody has the key of the old authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_authority_is_made_and_every_certificate_renewed_where_the_old_key_is_lost() {
+    let (other, other_share, other_root) = Box::pin(founded()).await;
+    let archive = backup::ask(&other, &other_root).await.unwrap();
+    let ([a, b, c], _, root) = Box::pin(three()).await;
+    send(&c, FORCE, &root, whole(&archive)).await.unwrap();
+    let mut nodes = Vec::new();
+    for (node, name) in [(a, "a"), (b, "b"), (c, "c")] {
+        until("it seals", async || is_sealed(&node)).await;
+        let folder = node.stop().await;
+        nodes.push(Box::pin(Node::start_in(folder, name)).await);
+    }
+    for node in &nodes {
+        until("it unseals", async || node.unseal(&other_share).await.is_ok() && !is_sealed(node))
+            .await;
+    }
+    for node in &nodes {
+        until("it trusts both", async || node.raft().cluster().authorities().len() == 2).await;
+        let service = node.running.node.service.clone();
+        until("it is renewed", async || {
+            let now = SystemClock.now();
+            Renewal::default().look(&service, now).await.is_ok_and(|renewed| renewed)
+        })
+        .await;
+        let again = Renewal::default().look(&service, SystemClock.now()).await.unwrap();
+        assert!(!again, "once");
+    }
+    let (nodes, names) = (Box::new(nodes), ["a", "b", "c"]);
+    let mut again = Vec::new();
+    for (node, name) in nodes.into_iter().zip(names) {
+        let folder = node.stop().await;
+        let node = Box::pin(Node::start_in(folder, name)).await;
+        until("it unseals", async || node.unseal(&other_share).await.is_ok() && !is_sealed(&node))
+            .await;
+        again.push(node);
+    }
+    until("they meet", async || {
+        let written = again[0].write("cubbyhole/x", &other_root, json!({ "v": "1" })).await;
+        written.is_ok()
+    })
+    .await;
+    until("another one joins", async || {
+        let active = again.iter().find(|node| {
+            matches!(node.running.node.control.consensus.role(), server::Role::Active)
+        });
+        match active {
+            Some(active) => joins(active, &other_root).await,
+            None => false,
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_removed_since_stays_out() {
-    let ([a, b, c], _, root) = three().await;
+    let ([a, b, c], _, root) = Box::pin(three()).await;
     let archive = backup::ask(&a, &root).await.unwrap();
     a.write("sys/storage/raft/remove-peer", &root, json!({ "server_id": "c" })).await.unwrap();
     until("it knows", async || c.raft().is_removed()).await;
@@ -173,7 +243,7 @@ async fn a_node_that_was_removed_since_stays_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_whole_snapshot_changes_nothing() {
-    let ([a, b, _c], _, root) = three().await;
+    let ([a, b, _c], _, root) = Box::pin(three()).await;
     put(&a, &root, "kept", "1").await;
     let archive = backup::ask(&a, &root).await.unwrap();
     put(&a, &root, "kept", "2").await;
@@ -212,7 +282,7 @@ async fn what_is_no_whole_snapshot_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_at_a_time_and_only_with_sudo() {
-    let ([a, b, _c], _, root) = three().await;
+    let ([a, b, _c], _, root) = Box::pin(three()).await;
     put(&a, &root, "kept", "1").await;
     let archive = backup::ask(&a, &root).await.unwrap();
     for (path, token) in [(PATH, ""), (FORCE, ""), (PATH, "x"), (FORCE, "x")] {
@@ -232,7 +302,7 @@ async fn one_at_a_time_and_only_with_sudo() {
     };
     let made = a.running.node.service.answer(made).await.outcome.unwrap();
     let token = made.auth.unwrap().client_token;
-    assert!(matches!(restore(&a, token.expose(), &archive).await, Err(Error::Denied)));
+    assert!(matches!(restore(&a, &token, &archive).await, Err(Error::Denied)));
     let (sender, receiver) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(1);
     let slow =
         stream::unfold(
@@ -259,7 +329,7 @@ async fn one_at_a_time_and_only_with_sudo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_leader_has_staged_that_is_gone_is_dropped_and_the_next_restore_goes_on() {
-    let ([a, b, c], _, root) = three().await;
+    let ([a, b, c], _, root) = Box::pin(three()).await;
     put(&a, &root, "kept", "1").await;
     let archive = backup::ask(&a, &root).await.unwrap();
     put(&a, &root, "kept", "2").await;
