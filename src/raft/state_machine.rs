@@ -12,7 +12,7 @@ use super::sizes::Sizes;
 use super::snapshot::SnapshotData;
 use super::state::{ApplyObserver, StateStore};
 use super::types::{Entry, LogId, Outcome, Position, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::record::{Applied, RestoreStep, SealedBatch, ViewError};
+use crate::record::{Applied, RestoreId, RestoreStep, SealedBatch, ViewError};
 
 pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
@@ -69,13 +69,14 @@ impl StateMachine {
                 let (batch, encoded, mac) =
                     SealedBatch::decode_entry(payload.0).map_err(io::Error::other)?;
                 let replaces = replaces(&batch);
-                let applied = match replaces {
-                    true => tokio::task::block_in_place(|| self.replace(id, &batch))?,
-                    false => self.state.apply(&id, &batch).map_err(view_error)?,
+                let applied = if replaces.is_some() {
+                    tokio::task::block_in_place(|| self.replace(id, &batch))?
+                } else {
+                    self.state.apply(&id, &batch).map_err(view_error)?
                 };
                 self.observer.on_applied(id.index, &batch, &encoded, &mac, applied);
-                if replaces && applied == Applied::Committed {
-                    self.observer.on_restored(id.index);
+                if let Some(restore) = replaces.filter(|_| applied == Applied::Committed) {
+                    self.observer.on_restored(id.index, restore);
                 }
                 Some(applied)
             }
@@ -187,9 +188,10 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     }
 }
 
-fn replaces(batch: &SealedBatch) -> bool {
-    let step = batch.restore.as_ref().map(|restore| &restore.step);
-    matches!(step, Some(RestoreStep::Replace { .. }))
+/// The restore whose last step it is.
+fn replaces(batch: &SealedBatch) -> Option<RestoreId> {
+    let restore = batch.restore.as_ref()?;
+    matches!(restore.step, RestoreStep::Replace { .. }).then_some(restore.id)
 }
 
 fn snapshot_of(state: &Arc<dyn StateStore>, position: Position) -> Snapshot {

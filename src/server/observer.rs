@@ -10,7 +10,7 @@ use super::replicated::StartError;
 use super::standing::Standing;
 use crate::barrier::{Barrier, Keyring};
 use crate::raft::{ApplyObserver, RaftLog};
-use crate::record::{Applied, SealedBatch, SystemKey, View};
+use crate::record::{Applied, RestoreId, SealedBatch, SystemKey, View};
 use crate::seal::KeyringRecord;
 
 /// Checks that each entry comes from a node that was unsealed. Against a stolen disk that puts
@@ -24,8 +24,16 @@ pub(super) struct Observer {
     cut: Box<dyn Fn(u64) + Send + Sync>,
     /// Set when this node has sealed itself.
     alarm: watch::Sender<bool>,
-    /// The newest entry that has put a backup in the state's place.
-    restored: watch::Sender<u64>,
+    /// The newest that this process has seen.
+    restored: watch::Sender<Option<Restored>>,
+}
+
+/// A backup that has taken the state's place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Restored {
+    /// Of the entry.
+    pub(super) index: u64,
+    pub(super) id: RestoreId,
 }
 
 impl Observer {
@@ -35,11 +43,11 @@ impl Observer {
         cut: impl Fn(u64) + Send + Sync + 'static,
         alarm: watch::Sender<bool>,
     ) -> Self {
-        Self { barrier, view, cut: Box::new(cut), alarm, restored: watch::Sender::new(0) }
+        Self { barrier, view, cut: Box::new(cut), alarm, restored: watch::Sender::new(None) }
     }
 
     /// Changes whenever a backup has taken the state's place.
-    pub(super) fn restored(&self) -> watch::Receiver<u64> {
+    pub(super) fn restored(&self) -> watch::Receiver<Option<Restored>> {
         self.restored.subscribe()
     }
 
@@ -126,7 +134,7 @@ impl ApplyObserver for Observer {
         }
     }
 
-    fn on_restored(&self, index: u64) {
+    fn on_restored(&self, index: u64, id: RestoreId) {
         tracing::info!(index, "a snapshot was restored");
         if let Ok(keyring) = self.barrier.keyring()
             && !self.goes_back(&keyring)
@@ -138,7 +146,7 @@ impl ApplyObserver for Observer {
             );
             self.seal();
         }
-        self.restored.send_replace(index);
+        self.restored.send_replace(Some(Restored { index, id }));
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
@@ -15,28 +16,52 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 
 use super::control::Control;
+use super::observer::Restored;
 use super::replicated::Replicated;
 use crate::backup::{self, Checked, Unpacked};
 use crate::cluster::BodyChunks;
+use crate::crypto::sha256;
 use crate::log::{LogError, Point};
 use crate::pipeline::Pipeline;
 use crate::raft::{Image, SnapshotFile};
 use crate::record::{Applied, Restore, RestoreId, RestoreStep};
-use crate::request::Error;
+use crate::request::{Error, Request};
 use crate::secret::Secret;
+
+/// The name of a restore, by the id of the request for it: whichever node is asked can tell whether
+/// it is done.
+pub(super) fn restore_id(request: &Request) -> RestoreId {
+    let mut id = [0; 16];
+    id.copy_from_slice(sha256(&[b"restore", request.id.as_bytes()]).split_at(16).0);
+    RestoreId(id)
+}
+
+/// Whether this restore is done on this node, a moment later at the latest. The node that does it
+/// may seal itself, and its answer be lost.
+pub(super) async fn is_done(mut begun: watch::Receiver<Option<Restored>>, id: RestoreId) -> bool {
+    let done = async {
+        while begun.changed().await.is_ok() {
+            if begun.borrow_and_update().is_some_and(|restored| restored.id == id) {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(DONE_WAIT, done).await.unwrap_or_default()
+}
 
 /// What a node knows of restores.
 pub(super) struct Restores {
     /// Held while this node restores a snapshot, or gives up what another has staged.
     turn: tokio::sync::Mutex<()>,
     /// Changes whenever a snapshot has taken the state's place.
-    restored: watch::Receiver<u64>,
+    restored: watch::Receiver<Option<Restored>>,
     /// The authority's key as it was before.
     kept_authority: Mutex<Option<Secret<String>>>,
 }
 
 impl Restores {
-    pub(super) fn new(restored: watch::Receiver<u64>) -> Self {
+    pub(super) fn new(restored: watch::Receiver<Option<Restored>>) -> Self {
         Self { turn: tokio::sync::Mutex::default(), restored, kept_authority: Mutex::default() }
     }
 
@@ -47,7 +72,14 @@ impl Restores {
     /// The entry by which a snapshot has taken the state's place last, since this node started; 0
     /// where none has.
     pub(super) fn last(&self) -> u64 {
-        *self.restored.borrow()
+        self.restored.borrow().map_or(0, |restored| restored.index)
+    }
+
+    /// For [`is_done`], whether a restore that begins now has ended.
+    pub(super) fn begun(&self) -> watch::Receiver<Option<Restored>> {
+        let mut restored = self.restored.clone();
+        restored.mark_unchanged();
+        restored
     }
 }
 
@@ -68,6 +100,7 @@ impl Control {
     /// then, but for [`Error::LeadershipLost`].
     pub(super) async fn restore(
         &self,
+        request: &Request,
         body: BodyChunks,
         forced: bool,
         pipeline: &Pipeline,
@@ -81,7 +114,7 @@ impl Control {
         self.check_keys(&received, forced)?;
         // Whoever has led the cluster since then has begun anew.
         let point = self.log().begin().await.map_err(lost)?;
-        let attempt = Attempt { control: self, point, id: RestoreId(self.rng().bytes()) };
+        let attempt = Attempt { control: self, point, id: restore_id(request) };
         let meta = &received.unpacked.meta;
         tracing::info!(
             index = meta.index,
@@ -159,6 +192,9 @@ impl Control {
         let Some(node) = self.consensus.replicated() else {
             return Ok(());
         };
+        if self.consensus.view().staged().map_err(Error::internal)?.is_none() {
+            return Ok(());
+        }
         let Ok(_turn) = node.restores.turn.try_lock() else {
             return Ok(());
         };
@@ -349,6 +385,9 @@ impl Write for Bounded {
 
 const REPLACED: &str =
     "this node has ceased to lead while it restored a snapshot, nothing was restored: try again";
+
+/// Longer than the nodes are apart in what they have applied.
+const DONE_WAIT: Duration = Duration::from_secs(3);
 
 /// In one entry: far below `max_transaction_size`, and large enough that there are few.
 const PIECE_BYTES: u64 = 2 << 20;

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::consensus::{Leader, Role};
+use super::restore::{is_done, restore_id};
 use super::service::{FORWARD_MAX, GONE_GRACE, HOLD_MAX, NO_LEADER, Service, is_at};
 use crate::cluster::{BodyChunks, ForwardError, Forwarded, Outcome, Wanted};
 use crate::http::{Answer, Upload};
@@ -30,8 +31,10 @@ impl Service {
         }
         // It is sent once: there is no second copy of its body.
         request.known_as = None;
+        let id = restore_id(&request);
+        let begun = self.control.consensus.replicated().map(|node| node.restores.begun());
         let body: Shared = Arc::new(Mutex::new(upload.into_chunks()));
-        let outcome = match self.known_role().await {
+        let mut outcome = match self.known_role().await {
             Ok(Role::Active) => self.restore_here(&request, None, chunks(&body)).await,
             Ok(Role::Standby(Some(leader))) => {
                 self.send_upload(&leader, request, chunks(&body)).await
@@ -39,6 +42,11 @@ impl Service {
             Ok(Role::Standby(None)) => Err(Error::NotActive),
             Err(error) => Err(error),
         };
+        if let (Err(Error::LeadershipLost), Some(begun)) = (&outcome, begun)
+            && is_done(begun, id).await
+        {
+            outcome = Ok(Reply::default());
+        }
         if outcome.is_err() {
             drain(&body).await;
         }
@@ -70,7 +78,7 @@ impl Service {
     ) -> Result<Reply, Error> {
         let forced = is_at(&request.path, SNAPSHOT_FORCE);
         let restoring = Box::pin(async move {
-            let restored = self.control.restore(body, forced, &self.pipeline).await;
+            let restored = self.control.restore(request, body, forced, &self.pipeline).await;
             restored.map(|()| Reply::default())
         });
         // On the heap: it is large, and waits for long.

@@ -18,7 +18,7 @@ pub(super) async fn ask(node: &Node, token: &str) -> Result<Vec<u8>, Error> {
         token: Some(Arc::new(Secret::new(token.to_owned()))),
         ..Request::default()
     };
-    let answer = node.running.node.service.answer(request).await;
+    let answer = Box::pin(node.running.node.service.answer(request)).await;
     answer.outcome?;
     let download = answer.download.unwrap();
     assert_eq!(download.content_type, "application/gzip");
