@@ -1,6 +1,7 @@
 """Three nodes: any of them serves, and clients do not notice that one is lost."""
 
 import concurrent.futures
+import os
 import tempfile
 import threading
 import time
@@ -108,10 +109,10 @@ class ThreeNodes(Case):
                 self.expect(active.write(f"{path}-new", {"v": "after"}), 204)
                 client.ok("operator", "raft", "snapshot", "restore", file)
                 for asked in self.cluster.nodes:
-                    self.assertEqual(self.expect(asked.read(path), 200).body["data"]["v"], "before")
+                    self.assertEqual(self.expect(asked.read(path), 200).data()["v"], "before")
                     self.expect(asked.read(f"{path}-new"), 404)
                 client.ok("operator", "raft", "snapshot", "restore", "-force", file)
-                self.assertEqual(self.expect(node.read(path), 200).body["data"]["v"], "before")
+                self.assertEqual(self.expect(node.read(path), 200).data()["v"], "before")
 
     def test_what_is_no_snapshot_is_refused_by_each_node_and_changes_nothing(self):
         path = f"{self.mount}/{uuid.uuid4()}"
@@ -133,7 +134,7 @@ class ThreeNodes(Case):
                     client = Client(program, node, self.folder)
                     refused = client.run("operator", "raft", "snapshot", "restore", file)
                     self.assertEqual(refused.status, 2, (what, refused))
-            self.assertEqual(self.expect(node.read(path), 200).body["data"]["v"], "newer")
+            self.assertEqual(self.expect(node.read(path), 200).data()["v"], "newer")
 
     def test_a_snapshot_that_was_changed_is_refused(self):
         client = Client(harness.STRONGROOM, self.cluster.standbys()[0], self.folder)
