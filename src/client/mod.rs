@@ -5,6 +5,7 @@
 mod address;
 mod connect;
 mod error;
+mod plain;
 mod request;
 mod response;
 mod tls;
@@ -27,6 +28,7 @@ use crate::secret::Secret;
 
 pub use address::Address;
 pub use error::{ApiError, Error, Outline, Unsent};
+pub use plain::Plain;
 pub use request::Request;
 pub use response::{AuthBlock, Envelope, Response, WrapBlock};
 pub use tls::{Tls, Verification};

@@ -35,7 +35,7 @@ pub use listener::{
     UnixListener,
 };
 pub use problem::{ConfigErrors, Place, Problem, Warning};
-pub use seal::{Seal, StaticSeal, TransitSeal};
+pub use seal::{AwsKmsSeal, Pkcs11Seal, Seal, StaticSeal, TransitSeal};
 pub use settings::{LogFormat, LogLevel, Settings};
 pub use stanza::KeyDoc;
 pub use storage::{HaProfile, InmemStorage, RaftStorage, RetryJoin, StateStore, Storage};

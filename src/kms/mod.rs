@@ -3,9 +3,17 @@
 //! Every seal wraps the same seal key, so any one of them opens the cluster: losing one does not
 //! lose the data.
 
+#[cfg(feature = "awskms")]
+mod aws;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod static_key;
 mod transit;
 
+#[cfg(feature = "awskms")]
+pub use aws::{AccessKey, AwsKmsOptions, AwsKmsSeal, Profile};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Options, Pkcs11Seal, Pkcs11Token, read_hex};
 pub use static_key::{StaticKey, StaticSeal};
 pub use transit::{TransitOptions, TransitSeal};
 

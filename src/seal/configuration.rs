@@ -24,6 +24,10 @@ pub enum SealKind {
     Static,
     /// A key of another cluster's transit engine.
     Transit,
+    /// A key of AWS KMS.
+    AwsKms,
+    /// A key of a hardware security module.
+    Pkcs11,
 }
 
 impl SealKind {
@@ -33,11 +37,15 @@ impl SealKind {
             Self::Shamir => "shamir",
             Self::Static => "static",
             Self::Transit => "transit",
+            Self::AwsKms => "awskms",
+            Self::Pkcs11 => "pkcs11",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Shamir, Self::Static, Self::Transit].into_iter().find(|kind| kind.name() == name)
+        [Self::Shamir, Self::Static, Self::Transit, Self::AwsKms, Self::Pkcs11]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 
     /// Whether a node unseals without people.

@@ -24,6 +24,16 @@ pub fn open_seals(stanzas: &[Stanza], env: env::Env<'_>) -> Result<Seals, StartE
         let opened = match stanza {
             Stanza::Static(seal) => fixed(seal, env),
             Stanza::Transit(seal) => transit(seal, env),
+            #[cfg(feature = "awskms")]
+            Stanza::AwsKms(seal) => aws_kms(seal, env),
+            #[cfg(feature = "pkcs11")]
+            Stanza::Pkcs11(seal) => pkcs11(seal, env),
+            // Only one that is disabled gets here: the configuration refuses the others.
+            #[cfg(not(all(feature = "awskms", feature = "pkcs11")))]
+            other => {
+                tracing::warn!(seal = other.name(), "this program was built without such seals");
+                continue;
+            }
         };
         let (kms, priority, disabled) =
             opened.map_err(|reason| format!("seal {name:?}: {reason}"))?;
@@ -77,6 +87,83 @@ fn transit(seal: &Transit, env: env::Env<'_>) -> Result<Opened, String> {
         tls,
     };
     let opened = TransitSeal::new(options).map_err(|error| error.to_string())?;
+    Ok((Box::new(opened), seal.priority, seal.disabled))
+}
+
+#[cfg(feature = "awskms")]
+fn aws_kms(seal: &crate::config::AwsKmsSeal, env: env::Env<'_>) -> Result<Opened, String> {
+    use crate::kms::{AccessKey, AwsKmsOptions, AwsKmsSeal, Profile};
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let secret = |text: &Option<Secret<String>>| {
+        text.as_ref().map(|text| Secret::new(text.expose().clone()))
+    };
+    let access_key = match (&seal.access_key, secret(&seal.secret_key)) {
+        (Some(id), Some(key)) => {
+            let session_token = secret(&seal.session_token);
+            Some(AccessKey { id: id.clone(), secret: key, session_token })
+        }
+        _ => None,
+    };
+    let key = env::lookup(env, env::AWSKMS_SEAL_KEY_ID).map(|set| set.value);
+    let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"));
+    let options = AwsKmsOptions {
+        region: region.or_else(|| seal.region.clone()).unwrap_or_else(|| "us-east-1".to_owned()),
+        key: key.or_else(|| seal.kms_key_id.clone()).ok_or_else(|| {
+            format!("`kms_key_id` must be set, or the variable VAULT_{}", env::AWSKMS_SEAL_KEY_ID)
+        })?,
+        endpoint: set("AWS_KMS_ENDPOINT").or_else(|| seal.endpoint.clone()),
+        access_key,
+        profile: Profile {
+            file: seal.shared_creds_filename.clone(),
+            name: seal.shared_creds_profile.clone(),
+        },
+    };
+    let opened = AwsKmsSeal::new(options, env)?;
+    Ok((Box::new(opened), seal.priority, seal.disabled))
+}
+
+#[cfg(feature = "pkcs11")]
+fn pkcs11(seal: &crate::config::Pkcs11Seal, env: env::Env<'_>) -> Result<Opened, String> {
+    use crate::kms::{Pkcs11Options, Pkcs11Seal, Pkcs11Token, read_hex};
+    let or = |suffix: &str, configured: &Option<String>| {
+        env::lookup(env, suffix).map(|set| set.value).or_else(|| configured.clone())
+    };
+    let missing =
+        |key: &str, suffix: &str| format!("`{key}` must be set, or the variable VAULT_{suffix}");
+    let slot = or(env::HSM_SLOT, &seal.slot).map(|text| {
+        let number = match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        number.map_err(|_| format!("`slot` must be a number, decimal or 0x…, found {text:?}"))
+    });
+    let library = env::lookup(env, env::HSM_LIB).map(|set| set.value.into());
+    let pin = env::lookup(env, env::HSM_PIN).map(|set| Secret::new(set.value));
+    let configured = || seal.pin.as_ref().map(|pin| Secret::new(pin.expose().clone()));
+    let key_id = or(env::HSM_KEY_ID, &seal.key_id).map(|text| {
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        read_hex(digits).ok_or_else(|| format!("`key_id` must be hexadecimal, found {text:?}"))
+    });
+    let hash = or(env::HSM_RSA_OAEP_HASH, &None).unwrap_or_else(|| seal.rsa_oaep_hash.clone());
+    let options = Pkcs11Options {
+        library: library
+            .or_else(|| seal.lib.clone())
+            .ok_or_else(|| missing("lib", env::HSM_LIB))?,
+        token: match (slot.transpose()?, or(env::HSM_TOKEN_LABEL, &seal.token_label)) {
+            (Some(slot), None) => Pkcs11Token::Slot(slot),
+            (None, Some(label)) => Pkcs11Token::Label(label),
+            (Some(_), Some(_)) => {
+                return Err("`slot` and `token_label` name the token twice: keep one".to_owned());
+            }
+            (None, None) => return Err(missing("slot` or `token_label", env::HSM_SLOT)),
+        },
+        pin: pin.or_else(configured).ok_or_else(|| missing("pin", env::HSM_PIN))?,
+        key_label: or(env::HSM_KEY_LABEL, &seal.key_label),
+        key_id: key_id.transpose()?,
+        mechanism: or(env::HSM_MECHANISM, &seal.mechanism),
+        oaep_hash: hash.to_ascii_lowercase(),
+    };
+    let opened = Pkcs11Seal::new(options)?;
     Ok((Box::new(opened), seal.priority, seal.disabled))
 }
 

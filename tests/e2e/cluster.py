@@ -36,7 +36,8 @@ class Node(Server):
 
     def start(self):
         arguments = [harness.STRONGROOM, "server", f"-config={self.folder}/node.hcl"]
-        self.process = Process(arguments, self.folder, self.name, clean_env(self.folder))
+        env = clean_env(self.folder, **self.cluster.env)
+        self.process = Process(arguments, self.folder, self.name, env)
         wait_for(f"{self.name} to answer", self.answers)
         return self
 
@@ -103,6 +104,8 @@ class Cluster:
         self.profile = profile
         self.more_configuration = more_configuration
         self.more_listener = more_listener
+        # Further variables of each node.
+        self.env = {}
         self.root_token = ""
         self.shares = []
         self.nodes = [Node(self, number + 1) for number in range(count)]

@@ -286,8 +286,8 @@ fn what_stands_outside_of_listeners_is_checked_as_a_whole() {
             "f:3: `log_rotate_max_files` must be -1 or more",
         ),
         (
-            "listener \"tcp\" { tls_disable = 1 }\nseal \"awskms\" {}",
-            "f:3: `seal` must be \"shamir\", \"static\" or \"transit\", found \"awskms\"",
+            "listener \"tcp\" { tls_disable = 1 }\nseal \"gcpckms\" {}",
+            "f:3: `seal` must be \"shamir\", \"static\", \"transit\", \"awskms\" or \"pkcs11\", found \"gcpckms\"",
         ),
         (
             "listener \"tcp\" { tls_disable = 1 }\ntelemetry \"x\" {}",
@@ -364,7 +364,8 @@ fn what_is_not_read_warns_with_file_and_line() {
             "cache_size = 1",
             "f:3: `cache_size` has no effect here: state is read where it lies, without a cache to size",
         ),
-        ("seal \"awskms\" {\n disabled = true\n}", ""),
+        ("seal \"gcpckms\" {\n disabled = true\n}", ""),
+        ("seal \"pkcs11\" {\n disabled = true\n}", ""),
         ("ui = true\nui = false", "f:4: `ui` overrides the one at f:3"),
         ("telemetry {}\ntelemetry {}", "f:4: `telemetry` overrides the one at f:3"),
         (

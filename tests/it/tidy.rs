@@ -62,7 +62,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret", "text"]),
     ("backup", &["barrier", "record", "seal", "store"]),
     ("job", &["clock", "lease", "mount", "request", "txn"]),
-    ("kms", &["client", "crypto", "rng", "seal", "secret"]),
+    ("kms", &["client", "clock", "crypto", "rng", "seal", "secret", "text"]),
     (
         "cli",
         &[
