@@ -121,11 +121,9 @@ impl Replicated {
             .map_err(|error| cannot_listen(parts.cluster_listen, &error))?;
         let port = listener.local_addr()?.port();
         let (alarm, alarmed) = watch::channel(false);
-        let observer = {
-            let cluster = cluster.clone();
-            let cut = move |removed| cluster.close_node(removed);
-            Arc::new(Observer::new(barrier.clone(), state.view(), cut, alarm))
-        };
+        let cuts = cluster.clone();
+        let cut = move |removed| cuts.close_node(removed);
+        let observer = Arc::new(Observer::new(barrier.clone(), state.view(), cut, alarm));
         let restored = observer.restored();
         let raft = RaftLog::start(Parts {
             id: identity.id(),
