@@ -189,6 +189,7 @@ fn batch(writes: Vec<Write>) -> SealedBatch {
         system_reads: Vec::new(),
         system_writes: Vec::new(),
         response: None,
+        restore: None,
     }
 }
 

@@ -4,11 +4,13 @@
 mod batch;
 mod numbers;
 mod request_id;
+mod restore;
 mod view;
 
 pub use batch::{Batch as SealedBatch, DecodeError, Header, Write};
 pub use numbers::NumberSet;
 pub use request_id::{ENCODED_BYTES as REQUEST_ID_BYTES, Numbers, OriginId, Remembered, RequestId};
+pub use restore::{Restore, RestoreId, RestoreStep, Staged};
 pub use view::{Directory, Part, Record, SystemKey, View, ViewError, VisitRecord};
 
 use std::fmt;
@@ -70,6 +72,8 @@ pub enum Applied {
     Forgotten,
     /// Nothing did: too much is remembered of others. It has to wait.
     NoRoom,
+    /// Nothing did: what was staged for a restore is no snapshot.
+    Damaged,
 }
 
 /// What a refused transaction lost to: whoever tries again queues on it.

@@ -73,6 +73,8 @@ pub fn walk(state: &Path) -> Result<Checked, Error> {
                 checked.system(number, &value);
             }
             SnapshotItem::Remembered => checked.kinds.requests += 1,
+            // Of no use to whoever restores this.
+            SnapshotItem::Staged => {}
         }
         Ok(())
     })?;

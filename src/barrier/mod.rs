@@ -11,7 +11,9 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::log::Point;
-use crate::record::{Ciphertext, Header, Numbers, RequestId, SealedBatch, Write as SealedWrite};
+use crate::record::{
+    Ciphertext, Header, Numbers, RequestId, Restore, SealedBatch, Write as SealedWrite,
+};
 use crate::request::Error;
 use crate::rng::Rng;
 use crate::txn::{Batch, RecordCache, Txn, Write};
@@ -135,10 +137,41 @@ impl Barrier {
             system_reads: batch.system_reads.into_iter().collect(),
             system_writes: batch.system_writes.into_iter().collect(),
             response: repeat.response,
+            restore: None,
         };
         let encoded = sealed.encode();
         let mac = Bytes::copy_from_slice(&keyring.mac(&encoded));
-        Ok(SealedBatch::entry(encoded, mac))
+        Ok(SealedBatch::entry(sealed.version(), encoded, mac))
+    }
+
+    /// One log entry with a step of a restore, which whoever applies it can tell from a forged one.
+    /// `now` is raised as by [`Self::begin`].
+    ///
+    /// # Errors
+    /// [`Error::Sealed`], or where the store cannot be read.
+    pub fn seal_restore(
+        &self,
+        point: &Point,
+        now: Timestamp,
+        restore: Restore,
+    ) -> Result<Bytes, Error> {
+        let keyring = self.keyring()?;
+        let time = point.view.time().map_err(Error::internal)?.max(now);
+        let leadership = point.leadership;
+        let sealed = SealedBatch {
+            header: Header { leadership, time, request: None, step: 0, finished: Vec::new() },
+            reads: Vec::new(),
+            directories: Vec::new(),
+            occupied: Vec::new(),
+            writes: Vec::new(),
+            system_reads: Vec::new(),
+            system_writes: Vec::new(),
+            response: None,
+            restore: Some(restore),
+        };
+        let encoded = sealed.encode();
+        let mac = Bytes::copy_from_slice(&keyring.mac(&encoded));
+        Ok(SealedBatch::entry(sealed.version(), encoded, mac))
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Arc<Keyring>>> {

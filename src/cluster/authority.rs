@@ -32,6 +32,8 @@ pub enum CertificateError {
     /// It names no node of a cluster.
     #[error("the certificate names no node")]
     Nameless,
+    #[error("the key is not the certificate's")]
+    Key,
     #[error("the signing request cannot be read, or is not signed by its key")]
     Request,
 }
@@ -58,11 +60,17 @@ impl Authority {
     }
 
     /// # Errors
-    /// Where either is not what [`Self::certificate_pem`] and [`Self::key_pem`] gave.
+    /// Where either is not what [`Self::certificate_pem`] and [`Self::key_pem`] gave, or they are
+    /// not of one another. Of several certificates the first counts.
     pub fn from_pem(certificate: &str, key: &Secret<String>) -> Result<Self, CertificateError> {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
             .map_err(|_| CertificateError::Unreadable)?;
         let key = KeyPair::from_pem(key.expose())?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
+            .map_err(|_| CertificateError::Unreadable)?;
+        if *parsed.public_key().subject_public_key.data != *key.public_key_raw() {
+            return Err(CertificateError::Key);
+        }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
         let (not_before, not_after) = validity(&certificate)?;
         Ok(Self { certificate, issuer, not_before, not_after })

@@ -16,11 +16,12 @@ mod tls;
 
 pub use authority::{Authority, CertificateError, NodeName, renew_at, validity};
 pub use forward::{ForwardError, Forwarded, Outcome, Wanted};
-pub use forwarding::ForwardHandler;
+pub use forwarding::{BodyChunks, ForwardHandler};
 pub use hello::{Ends, Refusal, Role, UnsealedProof};
 pub use identity::{Identity, IdentityError, Issued};
 pub use join::{Admission, Admits, Application, JoinError, JoinRefusal, Renewed};
 pub use serve::RemovedNodes;
+pub use tls::is_issued_by;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -209,6 +209,22 @@ impl ClientCertVerifier for Trust {
     }
 }
 
+/// Whether this authority has signed the certificate, whatever their dates.
+pub fn is_issued_by(certificate: &CertificateDer<'_>, authority: &CertificateDer<'_>) -> bool {
+    let mut roots = RootCertStore::empty();
+    let mut verified = || -> Result<(), Error> {
+        roots.add(authority.clone().into_owned())?;
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(certificate)?,
+            &roots,
+            &[],
+            moment(certificate)?,
+            aws_lc_rs::default_provider().signature_verification_algorithms.all,
+        )
+    };
+    verified().is_ok()
+}
+
 /// For connections that this node accepts. `None` until it has a certificate.
 pub(super) fn server_config(
     trust: &Arc<Trust>,

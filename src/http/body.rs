@@ -35,6 +35,11 @@ impl Upload {
         Self { chunks }
     }
 
+    /// As [`Self::chunk`] gives them, one after the other.
+    pub fn into_chunks(self) -> BoxStream<'static, io::Result<Bytes>> {
+        self.chunks
+    }
+
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self::new(stream::iter([Ok(bytes)]).boxed())
     }

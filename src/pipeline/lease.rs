@@ -250,7 +250,9 @@ impl Pipeline {
         Context {
             txn,
             prefix,
-            namespace: entry.reaches_namespace().then_some(ROOT_NAMESPACE),
+            namespace: prefix
+                .strip_suffix(entry.storage_prefix().as_str())
+                .filter(|_| entry.reaches_namespace()),
             rng: self.rng.as_ref(),
             mount: entry,
             ttl: self.ttl.of(&entry.config),

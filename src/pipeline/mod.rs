@@ -238,11 +238,38 @@ impl Pipeline {
         self.answer(request, Asked::Verdict, Some(term)).await.map(drop)
     }
 
+    /// As [`Self::judge`], in this term alone where one is given; then acts, and audit is told
+    /// what came of that, where it was told of the request, whatever the act has done to the
+    /// store.
+    ///
+    /// # Errors
+    /// As [`Self::handle`], and what `act` says.
+    pub async fn judge_and(
+        &self,
+        request: &Request,
+        term: Option<u64>,
+        act: impl Future<Output = Result<Reply, Error>> + Send,
+    ) -> Result<Reply, Error> {
+        self.answer_after(request, Asked::Verdict, term, act).await
+    }
+
     async fn answer(
         &self,
         request: &Request,
         asked: Asked,
         term: Option<u64>,
+    ) -> Result<Reply, Error> {
+        let nothing = std::future::ready(Ok(Reply::default()));
+        self.answer_after(request, asked, term, nothing).await
+    }
+
+    /// `act` is what follows a verdict.
+    async fn answer_after(
+        &self,
+        request: &Request,
+        asked: Asked,
+        term: Option<u64>,
+        act: impl Future<Output = Result<Reply, Error>> + Send,
     ) -> Result<Reply, Error> {
         let begun = Instant::now();
         let deadline = begun + REQUEST_TIME_MAX;
@@ -281,6 +308,7 @@ impl Pipeline {
             self.follow_audit(&mut known).await;
         }
         let outcome = match outcome {
+            Ok(_) if asked == Asked::Verdict => guarded(act).await,
             Ok(reply) => self.finish(reply, &known.place(), deadline).await,
             Err(error) => Err(error),
         };
@@ -490,6 +518,7 @@ impl Pipeline {
             Applied::Fenced => Err(Error::NotActive),
             Applied::Repeated | Applied::Forgotten => Ok(Commit::Before),
             Applied::NoRoom => Ok(Commit::NoRoom),
+            Applied::Damaged => Err(Error::internal("a request is no restore")),
         }
     }
 

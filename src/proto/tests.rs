@@ -127,8 +127,9 @@ fn coded(name: &str, bytes: &[u8]) -> Vec<u8> {
             SnapshotHeader SnapshotEnd SnapshotResponse ReadIndexRequest ReadIndexResponse
             JoinRequest JoinResponse Application Admission JoinRefusal RenewRequest RenewResponse;
         forward: Request Header Answer NotActive Reply AwaitLease AwaitPrefix Pair
-            RawBody Auth Lease WrapInfo Error;
-        log: Entry Batch ReadRecord ReadDirectory Write SystemRead SystemWrite;
+            RawBody Auth Lease WrapInfo Error UploadPart UploadEnd;
+        log: Entry Batch ReadRecord ReadDirectory Restore RestoreBegin RestoreGiveUp RestorePiece
+            RestoreReplace SystemRead SystemWrite Write;
         raft: LeaderId LogId Vote Entry Blank Membership Voters Member Position StateImage
             ImageRecord ImageDirectory ImageRow ImageSystem;
         seal: SealConfiguration KeyringRecord KeyringContent KeyringTerm PreviousShares

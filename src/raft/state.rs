@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::snapshot::Image;
 use super::types::{LogId, Position};
-use crate::record::{Applied, SealedBatch, View, ViewError};
+use crate::record::{Applied, RestoreId, SealedBatch, View, ViewError};
 
 /// A state store, under raft: entries are applied one after the other, in the order of the log.
 pub trait StateStore: Send + Sync + 'static {
@@ -82,6 +82,10 @@ pub trait ApplyObserver: Send + Sync + 'static {
 
     /// The whole state was replaced: whatever was remembered of it is void.
     fn on_installed(&self, index: u64);
+
+    /// As [`Self::on_installed`], by an entry that puts a backup in the state's place, once
+    /// [`Self::on_applied`] was told of it: what is older than before is meant to be.
+    fn on_restored(&self, index: u64, id: RestoreId);
 }
 
 /// Observes nothing.
@@ -91,4 +95,6 @@ impl ApplyObserver for NoObserver {
     fn on_applied(&self, _: u64, _: &SealedBatch, _: &Bytes, _: &Bytes, _: Applied) {}
 
     fn on_installed(&self, _: u64) {}
+
+    fn on_restored(&self, _: u64, _: RestoreId) {}
 }

@@ -12,7 +12,7 @@ use super::sizes::Sizes;
 use super::snapshot::SnapshotData;
 use super::state::{ApplyObserver, StateStore};
 use super::types::{Entry, LogId, Outcome, Position, SnapshotMeta, StoredMembership, TypeConfig};
-use crate::record::{SealedBatch, ViewError};
+use crate::record::{Applied, RestoreId, RestoreStep, SealedBatch, ViewError};
 
 pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
@@ -68,8 +68,16 @@ impl StateMachine {
                 self.sizes.add(id.index, payload.0.len());
                 let (batch, encoded, mac) =
                     SealedBatch::decode_entry(payload.0).map_err(io::Error::other)?;
-                let applied = self.state.apply(&id, &batch).map_err(view_error)?;
+                let replaces = replaces(&batch);
+                let applied = if replaces.is_some() {
+                    tokio::task::block_in_place(|| self.replace(id, &batch))?
+                } else {
+                    self.state.apply(&id, &batch).map_err(view_error)?
+                };
                 self.observer.on_applied(id.index, &batch, &encoded, &mac, applied);
+                if let Some(restore) = replaces.filter(|_| applied == Applied::Committed) {
+                    self.observer.on_restored(id.index, restore);
+                }
                 Some(applied)
             }
             EntryPayload::Membership(membership) => {
@@ -81,6 +89,16 @@ impl StateMachine {
         };
         self.position.last_applied = Some(id);
         Ok(outcome)
+    }
+
+    /// The whole state, at once, and durably.
+    fn replace(&mut self, id: LogId, batch: &SealedBatch) -> io::Result<Applied> {
+        let applied = self.state.apply(&id, batch).map_err(view_error)?;
+        self.position.last_applied = Some(id);
+        if applied == Applied::Committed {
+            self.durable.send_replace(self.position.clone());
+        }
+        Ok(applied)
     }
 
     /// Waits for memory where there is little, without keeping raft's other tasks from running.
@@ -168,6 +186,12 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         self.durable.send_replace(self.position.clone());
         Ok(snapshot_of(&self.state, self.position.clone()))
     }
+}
+
+/// The restore whose last step it is.
+fn replaces(batch: &SealedBatch) -> Option<RestoreId> {
+    let restore = batch.restore.as_ref()?;
+    matches!(restore.step, RestoreStep::Replace { .. }).then_some(restore.id)
 }
 
 fn snapshot_of(state: &Arc<dyn StateStore>, position: Position) -> Snapshot {

@@ -149,8 +149,9 @@ pub(crate) fn put(leadership: Leadership, key: u8, value: &[u8]) -> Bytes {
         system_reads: vec![],
         system_writes: vec![],
         response: None,
+        restore: None,
     };
-    SealedBatch::entry(batch.encode(), Bytes::from_static(b"mac"))
+    SealedBatch::entry(batch.version(), batch.encode(), Bytes::from_static(b"mac"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

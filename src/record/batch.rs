@@ -2,7 +2,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{
-    Ciphertext, Leadership, Numbers, RequestId, Revision, StoredDirectory, StoredKey, SystemKey,
+    Ciphertext, Leadership, Numbers, RequestId, Restore, RestoreId, RestoreStep, Revision,
+    StoredDirectory, StoredKey, SystemKey,
 };
 use crate::clock::Timestamp;
 use crate::proto::log as proto;
@@ -23,6 +24,8 @@ pub struct Batch {
     pub system_writes: Vec<(SystemKey, Option<Bytes>)>,
     /// The sealed response, for whoever repeats the request.
     pub response: Option<Ciphertext>,
+    /// A batch with it writes nothing else.
+    pub restore: Option<Restore>,
 }
 
 /// What an entry says of itself.
@@ -97,14 +100,21 @@ impl Batch {
             system_writes: system_writes.collect(),
             response: self.response.as_ref().map(|r| r.as_bytes().clone()).unwrap_or_default(),
             finished: self.header.finished.iter().flat_map(|(a, b)| [*a, *b]).collect(),
+            restore: self.restore.as_ref().map(encode_restore),
         };
         message.encode_to_vec().into()
     }
 
+    /// Of the entry that carries it: the oldest that says all of it, so that nodes of an older
+    /// program read what they can.
+    pub fn version(&self) -> u32 {
+        if self.restore.is_some() { VERSION } else { VERSION_WITHOUT_RESTORE }
+    }
+
     /// A log entry's payload. `mac` is empty only in the first entry of a cluster, which is
     /// written before there is a key.
-    pub fn entry(encoded: Bytes, mac: Bytes) -> Bytes {
-        proto::Entry { version: VERSION, batch: encoded, mac }.encode_to_vec().into()
+    pub fn entry(version: u32, encoded: Bytes, mac: Bytes) -> Bytes {
+        proto::Entry { version, batch: encoded, mac }.encode_to_vec().into()
     }
 
     /// Reads what [`Self::entry`] made: the batch, its encoded bytes and their MAC.
@@ -151,8 +161,41 @@ impl Batch {
                 .map(|write| Ok((system(write.key)?, write.value)))
                 .collect::<Result<_, _>>()?,
             response: (!batch.response.is_empty()).then(|| Ciphertext::from_sealed(batch.response)),
+            restore: batch.restore.map(decode_restore).transpose()?,
         })
     }
+}
+
+fn encode_restore(restore: &Restore) -> proto::Restore {
+    use proto::restore::Step;
+    let step = match &restore.step {
+        RestoreStep::Begin => Step::Begin(proto::RestoreBegin {}),
+        RestoreStep::Piece { number, bytes } => {
+            Step::Piece(proto::RestorePiece { number: *number, bytes: bytes.clone() })
+        }
+        RestoreStep::Replace { pieces, sha256 } => Step::Replace(proto::RestoreReplace {
+            pieces: *pieces,
+            sha256: Bytes::copy_from_slice(sha256),
+        }),
+        RestoreStep::GiveUp => Step::GiveUp(proto::RestoreGiveUp {}),
+    };
+    proto::Restore { id: Bytes::copy_from_slice(&restore.id.0), step: Some(step) }
+}
+
+fn decode_restore(restore: proto::Restore) -> Result<Restore, DecodeError> {
+    use proto::restore::Step;
+    let malformed = || DecodeError::Malformed("restore");
+    let id = restore.id.as_ref().try_into().map_err(|_| malformed())?;
+    let step = match restore.step.ok_or_else(malformed)? {
+        Step::Begin(_) => RestoreStep::Begin,
+        Step::Piece(piece) => RestoreStep::Piece { number: piece.number, bytes: piece.bytes },
+        Step::Replace(replace) => RestoreStep::Replace {
+            pieces: replace.pieces,
+            sha256: replace.sha256.as_ref().try_into().map_err(|_| malformed())?,
+        },
+        Step::GiveUp(_) => RestoreStep::GiveUp,
+    };
+    Ok(Restore { id: RestoreId(id), step })
 }
 
 /// Before version 2 it was a text that nothing was remembered by.
@@ -184,8 +227,9 @@ fn system(number: u32) -> Result<SystemKey, DecodeError> {
     SystemKey::from_number(number).ok_or(DecodeError::Malformed("system key"))
 }
 
-/// Of [`proto::Entry`].
-const VERSION: u32 = 2;
+/// Of [`proto::Entry`]: the newest, and the one that all entries had before there were restores.
+const VERSION: u32 = 3;
+const VERSION_WITHOUT_RESTORE: u32 = 2;
 
 #[cfg(test)]
 mod tests;

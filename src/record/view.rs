@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::{Ciphertext, Remembered, RequestId, Revision, StoredDirectory, StoredKey};
+use super::{Ciphertext, Remembered, RequestId, Revision, Staged, StoredDirectory, StoredKey};
 use crate::clock::Timestamp;
 
 /// One stored value and the entry that wrote it.
@@ -114,6 +114,12 @@ pub trait View: Send + Sync {
         step: u32,
         time: Timestamp,
     ) -> Result<Remembered, ViewError>;
+
+    /// What is there of a snapshot that is to be restored.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    fn staged(&self) -> Result<Option<Staged>, ViewError>;
 
     /// The newest entry's time; never goes back.
     ///

@@ -61,6 +61,14 @@ impl KeyringRecord {
         keyring.follow(&self.keyring, self.has_bridge().then_some(&self.bridge))
     }
 
+    /// As [`Self::follow`], for the record of a snapshot that is restored: it may be older.
+    ///
+    /// # Errors
+    /// Where the root key of `keyring` does not open it.
+    pub fn go_back(&self, keyring: &Keyring) -> Result<Keyring, UnwrapError> {
+        keyring.go_back(&self.keyring)
+    }
+
     /// What [`Self::follow`] leads to, of the keyring record that a batch writes; `None` where it
     /// writes none.
     pub fn followed(

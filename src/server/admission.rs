@@ -196,7 +196,11 @@ impl Control {
                 Applied::Committed => return Ok(()),
                 Applied::Conflict(_) => {}
                 // Nothing is remembered of what has no request id.
-                Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+                Applied::Fenced
+                | Applied::Repeated
+                | Applied::Forgotten
+                | Applied::NoRoom
+                | Applied::Damaged => {
                     return Err(Error::NotActive);
                 }
             }

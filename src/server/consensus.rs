@@ -5,8 +5,9 @@ use tokio::sync::watch;
 
 use super::replicated::Replicated;
 use crate::barrier::Barrier;
-use crate::cluster::{ForwardError, Forwarded, Outcome};
+use crate::cluster::{BodyChunks, ForwardError, Forwarded, Outcome};
 use crate::log::{BoxFuture, MemoryLog, ReplicatedLog};
+use crate::raft::NodeInfo;
 use crate::record::{Leadership, SealedBatch, View};
 use crate::request::Error;
 use crate::seal::KeyringRecord;
@@ -52,6 +53,17 @@ pub trait Consensus: Send + Sync {
         &'a self,
         leader: &'a Leader,
         forwarded: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>>;
+
+    /// As [`Self::forward`], for a request with a body that is no parameters.
+    ///
+    /// # Errors
+    /// As [`Self::forward`]; the body is gone, whatever it is.
+    fn upload<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+        body: BodyChunks,
     ) -> BoxFuture<'a, Result<Outcome, ForwardError>>;
 
     /// Gives leadership to the best node there is.
@@ -104,6 +116,16 @@ pub struct Leader {
     pub name: String,
     pub api_address: String,
     pub cluster_address: String,
+}
+
+impl Leader {
+    pub(super) fn info(&self) -> NodeInfo {
+        NodeInfo {
+            name: self.name.clone(),
+            cluster_address: self.cluster_address.clone(),
+            api_address: self.api_address.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +215,15 @@ impl Consensus for Alone {
         &'a self,
         _: &'a Leader,
         _: &'a Forwarded,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async { Err(ForwardError::NotSent("this node is alone".into())) })
+    }
+
+    fn upload<'a>(
+        &'a self,
+        _: &'a Leader,
+        _: &'a Forwarded,
+        _: BodyChunks,
     ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
         Box::pin(async { Err(ForwardError::NotSent("this node is alone".into())) })
     }

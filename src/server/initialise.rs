@@ -74,7 +74,11 @@ impl Control {
             Applied::Committed => {}
             Applied::Conflict(_) => return Err(Error::bad_request(ALREADY)),
             // Nothing is remembered of what has no request id.
-            Applied::Fenced | Applied::Repeated | Applied::Forgotten | Applied::NoRoom => {
+            Applied::Fenced
+            | Applied::Repeated
+            | Applied::Forgotten
+            | Applied::NoRoom
+            | Applied::Damaged => {
                 return Err(Error::NotActive);
             }
         }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod authority;
 mod autopilot;
 mod backup;
 mod certificates;
@@ -25,6 +26,7 @@ mod recovery;
 mod removal;
 mod renewal;
 mod replicated;
+mod restore;
 mod revoker;
 mod running;
 mod sanitized;
@@ -38,8 +40,10 @@ mod succession;
 mod tasks;
 mod tokens;
 mod unsealing;
+mod uploads;
 mod workers;
 
+pub use authority::watch_authorities;
 pub use certificates::CertificateWatch;
 pub use consensus::{Alone, Consensus, Founded, Leader, Progress, Role, follow};
 pub use control::{Control, Identity};
@@ -53,6 +57,7 @@ pub use process::{AtWork, NodeProcess};
 pub use removal::watch_removal;
 pub use renewal::{Renewal, renew_certificate};
 pub use replicated::{Replicated, Replication};
+pub use restore::watch_restores;
 pub use revoker::{end_leases_now, run_revoker};
 pub use running::{Doors, Running};
 pub use seals::{open_seals, watch_seals};

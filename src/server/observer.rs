@@ -10,7 +10,7 @@ use super::replicated::StartError;
 use super::standing::Standing;
 use crate::barrier::{Barrier, Keyring};
 use crate::raft::{ApplyObserver, RaftLog};
-use crate::record::{Applied, SealedBatch, SystemKey, View};
+use crate::record::{Applied, RestoreId, SealedBatch, SystemKey, View};
 use crate::seal::KeyringRecord;
 
 /// Checks that each entry comes from a node that was unsealed. Against a stolen disk that puts
@@ -24,6 +24,16 @@ pub(super) struct Observer {
     cut: Box<dyn Fn(u64) + Send + Sync>,
     /// Set when this node has sealed itself.
     alarm: watch::Sender<bool>,
+    /// The newest that this process has seen.
+    restored: watch::Sender<Option<Restored>>,
+}
+
+/// A backup that has taken the state's place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Restored {
+    /// Of the entry.
+    pub(super) index: u64,
+    pub(super) id: RestoreId,
 }
 
 impl Observer {
@@ -33,7 +43,23 @@ impl Observer {
         cut: impl Fn(u64) + Send + Sync + 'static,
         alarm: watch::Sender<bool>,
     ) -> Self {
-        Self { barrier, view, cut: Box::new(cut), alarm }
+        Self { barrier, view, cut: Box::new(cut), alarm, restored: watch::Sender::new(None) }
+    }
+
+    /// Changes whenever a backup has taken the state's place.
+    pub(super) fn restored(&self) -> watch::Receiver<Option<Restored>> {
+        self.restored.subscribe()
+    }
+
+    /// Whether the keyring that was restored is open.
+    fn goes_back(&self, current: &Keyring) -> bool {
+        let Ok(Some((_, record))) = self.view.system(SystemKey::Keyring) else {
+            return false;
+        };
+        let next = KeyringRecord::decode(&record).map(|record| record.go_back(current));
+        let Ok(Ok(next)) = next else { return false };
+        self.barrier.replace(Arc::new(next));
+        true
     }
 
     /// Takes over a keyring that was just applied, as far as the present one leads to it; else
@@ -106,6 +132,21 @@ impl ApplyObserver for Observer {
             Ok(Some((_, record))) => self.follow(&keyring, &record),
             Ok(None) | Err(_) => self.seal(),
         }
+    }
+
+    fn on_restored(&self, index: u64, id: RestoreId) {
+        tracing::info!(index, "a snapshot was restored");
+        if let Ok(keyring) = self.barrier.keyring()
+            && !self.goes_back(&keyring)
+        {
+            tracing::warn!(
+                "the snapshot that was restored has other keys than this cluster had: this node \
+                 seals itself, and the unseal keys of the cluster that the snapshot was taken of, \
+                 as of then, open it"
+            );
+            self.seal();
+        }
+        self.restored.send_replace(Some(Restored { index, id }));
     }
 }
 

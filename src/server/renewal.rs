@@ -39,7 +39,7 @@ impl Renewal {
             tracing::warn!(from, until, "this node's certificate is out of date and used on");
             self.warned = Some(end);
         }
-        if now < due {
+        if now < due && !node.has_old_authority() {
             return Ok(false);
         }
         let renewed = match service.control.consensus.role() {

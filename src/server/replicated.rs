@@ -17,13 +17,14 @@ use super::founding::Marks;
 use super::observer::{Observer, heed};
 use super::plain;
 use super::recovery::recover;
+use super::restore::Restores;
 use super::standing::Standing;
 use super::succession::watch_leader;
 use crate::barrier::{Barrier, ProofRole};
 use crate::clock::Clock;
 use crate::cluster::{
-    self, Admits, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity, Outcome,
-    RemovedNodes, Services, UnsealedProof,
+    self, Admits, BodyChunks, Cluster, Ends, ForwardError, ForwardHandler, Forwarded, Identity,
+    Outcome, RemovedNodes, Services, UnsealedProof,
 };
 use crate::log::{BoxFuture, ReplicatedLog};
 use crate::proto::system as wire;
@@ -88,6 +89,7 @@ pub struct Replicated {
     standing: Arc<Standing>,
     pub(super) marks: Marks,
     pub(super) backups: Backups,
+    pub(super) restores: Restores,
 }
 
 impl Replicated {
@@ -121,19 +123,15 @@ impl Replicated {
             .map_err(|error| cannot_listen(parts.cluster_listen, &error))?;
         let port = listener.local_addr()?.port();
         let (alarm, alarmed) = watch::channel(false);
+        let cuts = cluster.clone();
+        let cut = move |removed| cuts.close_node(removed);
+        let observer = Arc::new(Observer::new(barrier.clone(), state.view(), cut, alarm));
+        let restored = observer.restored();
         let raft = RaftLog::start(Parts {
             id: identity.id(),
             log: DiskLogStore::new(log.clone()),
             state: state.clone(),
-            observer: Arc::new(Observer::new(
-                barrier.clone(),
-                state.view(),
-                {
-                    let cluster = cluster.clone();
-                    move |removed| cluster.close_node(removed)
-                },
-                alarm,
-            )),
+            observer,
             peers: cluster.peers(),
             options: options.clone(),
         })
@@ -153,9 +151,20 @@ impl Replicated {
         let standing = standing(&raft, &cluster, barrier, &marks);
         heed(&raft, standing.clone(), alarmed)?;
         let (clock, rng) = (clock.clone(), rng.clone());
-        let backups = Backups::default();
-        let node =
-            Self { raft, cluster, state, info, clock, rng, role, stop, standing, marks, backups };
+        let node = Self {
+            raft,
+            cluster,
+            state,
+            info,
+            clock,
+            rng,
+            role,
+            stop,
+            standing,
+            marks,
+            backups: Backups::default(),
+            restores: Restores::new(restored),
+        };
         Ok(Arc::new(node))
     }
 
@@ -261,12 +270,24 @@ impl Consensus for Replicated {
         forwarded: &'a Forwarded,
     ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
         Box::pin(async move {
-            let info = NodeInfo {
-                name: leader.name.clone(),
-                cluster_address: leader.cluster_address.clone(),
-                api_address: leader.api_address.clone(),
-            };
+            let info = leader.info();
             let answered = self.cluster.forward(leader.id, &info, forwarded).await;
+            answered.map(|(outcome, applied)| {
+                self.backups.note_applied(applied);
+                outcome
+            })
+        })
+    }
+
+    fn upload<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+        body: BodyChunks,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        Box::pin(async move {
+            let info = leader.info();
+            let answered = self.cluster.upload(leader.id, &info, forwarded, body).await;
             answered.map(|(outcome, applied)| {
                 self.backups.note_applied(applied);
                 outcome

@@ -13,8 +13,8 @@ use super::service::Entrance;
 use super::signals::{Signals, Told};
 use super::{
     CertificateWatch, JoinTarget, Node, Tasks, join_with_file, renew_certificate, retry_join,
-    run_revoker, run_workers, settle_seals, tend_keys, unseal_by_seals, watch_cors, watch_removal,
-    watch_seals,
+    run_revoker, run_workers, settle_seals, tend_keys, unseal_by_seals, watch_authorities,
+    watch_cors, watch_removal, watch_restores, watch_seals,
 };
 use crate::clock::SystemClock;
 use crate::http::{BoundAddress, Cors, Handler, Listener, ListenerSettings, StartError};
@@ -88,6 +88,8 @@ impl Running {
         tasks.spawn("settle_seals", settle_seals(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("keys", tend_keys(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("removal", watch_removal(node.control.clone()));
+        tasks.spawn("authorities", watch_authorities(node.control.clone()));
+        tasks.spawn("restores", watch_restores(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("cors", watch_cors(node.control.clone(), cors));
         entrance.open(node.service.clone());
         Self { node, listeners, tasks }

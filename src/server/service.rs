@@ -15,9 +15,10 @@ use super::log::log;
 use super::metrics::milliseconds;
 use super::origin::Origin;
 use super::removal::REMOVED;
+use super::uploads::{SNAPSHOT, SNAPSHOT_FORCE, restores};
 use crate::cluster::{
-    Admission, Admits, Application, ForwardError, ForwardHandler, Forwarded, JoinRefusal, Outcome,
-    Renewed, Wanted,
+    Admission, Admits, Application, BodyChunks, ForwardError, ForwardHandler, Forwarded,
+    JoinRefusal, Outcome, Renewed, Wanted,
 };
 use crate::framework::Needs;
 use crate::http::{Answer, BodyRule, Download, Handler, Upload};
@@ -105,15 +106,23 @@ impl Service {
         if let Err(error) = self.is_open() {
             return Err(error).into();
         }
+        if let Some(redirect) = self.redirected(&request) {
+            return redirect;
+        }
+        let verdict = local.filter(|_| needs == Some(Needs::Verdict));
+        self.held(request, verdict.as_ref()).await.into()
+    }
+
+    /// Where whoever asks wants to go to the active node themselves, and it is another.
+    pub(super) fn redirected(&self, request: &Request) -> Option<Answer> {
         if request.headers.contains_key(NO_FORWARDING)
             && let Role::Standby(Some(leader)) = self.control.consensus.role()
         {
             let mut answer = Answer::from(Ok(Reply::default()));
-            answer.redirect = Some(location(&leader, &request));
-            return answer;
+            answer.redirect = Some(location(&leader, request));
+            return Some(answer);
         }
-        let verdict = local.filter(|_| needs == Some(Needs::Verdict));
-        self.held(request, verdict.as_ref()).await.into()
+        None
     }
 
     /// Of `sys/metrics`, for everyone, sealed or not.
@@ -131,7 +140,7 @@ impl Service {
 
     /// # Errors
     /// Where this node must serve nothing: it is sealed, or was removed.
-    fn is_open(&self) -> Result<(), Error> {
+    pub(super) fn is_open(&self) -> Result<(), Error> {
         if self.control.is_removed() {
             return Err(Error::Unavailable(REMOVED.into()));
         }
@@ -260,7 +269,7 @@ impl Service {
     }
 
     /// Others may know of an election before the node that won it does.
-    async fn leads_soon(&self) -> bool {
+    pub(super) async fn leads_soon(&self) -> bool {
         let mut roles = self.control.consensus.roles();
         let leads = roles.wait_for(|role| *role == Role::Active);
         matches!(timeout(ELECTED_WAIT, leads).await, Ok(Ok(_)))
@@ -296,7 +305,7 @@ impl Service {
 
 impl Service {
     /// The address of a node, for audit; its id where it is no member any more.
-    fn address_of(&self, id: String) -> String {
+    pub(super) fn address_of(&self, id: String) -> String {
         let members = self.control.consensus.replicated().map(|node| node.raft().configuration());
         let members = members.into_iter().flatten();
         let address = members
@@ -364,16 +373,20 @@ impl Entrance {
 
 impl Handler for Entrance {
     fn body_rule(&self, path: &str) -> BodyRule {
-        // No deadline: it takes as long as there is state to export.
-        if is_at(path, SNAPSHOT) { BodyRule::Streamed } else { BodyRule::Parameters }
+        // No deadline: it takes as long as there is state to send or to take.
+        let is_snapshot = is_at(path, SNAPSHOT) || is_at(path, SNAPSHOT_FORCE);
+        if is_snapshot { BodyRule::Streamed } else { BodyRule::Parameters }
     }
 
-    fn handle(&self, request: Request, _: Option<Upload>) -> BoxFuture<'static, Answer> {
+    fn handle(&self, request: Request, upload: Option<Upload>) -> BoxFuture<'static, Answer> {
         let service = self.0.get().cloned();
         Box::pin(async move {
-            match service {
-                Some(service) => service.answer(request).await,
-                None => Err(Error::Unavailable("the node is starting".into())).into(),
+            match (service, upload) {
+                (Some(service), Some(upload)) if restores(&request) => {
+                    Box::pin(service.restore(request, upload)).await
+                }
+                (Some(service), _) => service.answer(request).await,
+                (None, _) => Err(Error::Unavailable("the node is starting".into())).into(),
             }
         })
     }
@@ -395,6 +408,16 @@ impl ForwardHandler for Entrance {
         Box::pin(async move {
             match service {
                 Some(service) => service.take(forwarded).await,
+                None => Outcome::NotActive,
+            }
+        })
+    }
+
+    fn upload(&self, forwarded: Forwarded, body: BodyChunks) -> BoxFuture<'static, Outcome> {
+        let service = self.0.get().cloned();
+        Box::pin(async move {
+            match service {
+                Some(service) => service.take_upload(forwarded, body).await,
                 None => Outcome::NotActive,
             }
         })
@@ -424,15 +447,12 @@ impl Admits for Entrance {
 }
 
 /// As routes do, with a slash at its end or none.
-fn is_at(path: &str, route: &str) -> bool {
+pub(super) fn is_at(path: &str, route: &str) -> bool {
     path.strip_suffix('/').unwrap_or(path) == route
 }
 
 /// What is sent as it is logged, once the request is allowed.
 const MONITOR: &str = "sys/monitor";
-
-/// Likewise.
-const SNAPSHOT: &str = "sys/storage/raft/snapshot";
 
 /// As Vault's clients send it.
 const NO_FORWARDING: &str = "x-vault-no-request-forwarding";
@@ -442,22 +462,23 @@ const NO_FORWARDING: &str = "x-vault-no-request-forwarding";
 const HELD_MAX: usize = 4096;
 
 /// Longer than any election on a network that works.
-const HOLD_MAX: Duration = Duration::from_secs(10);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// Of a request on the active node: as long as one may run there.
-const FORWARD_MAX: Duration = Duration::from_secs(90);
+pub(super) const FORWARD_MAX: Duration = Duration::from_secs(90);
 
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// For the answers of a leader that steps down, which are on their way.
-const GONE_GRACE: Duration = Duration::from_millis(10);
+pub(super) const GONE_GRACE: Duration = Duration::from_millis(10);
 const OUTSIDE_GRACE: Duration = Duration::from_secs(1);
 
 const ELECTED_WAIT: Duration = Duration::from_millis(50);
 
-const NO_LEADER: &str = "no active node: the cluster has no leader, or it cannot be reached";
+pub(super) const NO_LEADER: &str =
+    "no active node: the cluster has no leader, or it cannot be reached";
 
 const TOO_MANY_HELD: &str = "no active node, and too many requests wait for one already";
 

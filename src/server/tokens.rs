@@ -18,7 +18,7 @@ use super::removal::REMOVED;
 use super::replicated::Replicated;
 use super::service::Service;
 use crate::cluster::{
-    Admission, Application, Authority, JoinError, JoinRefusal, NodeName, Renewed,
+    Admission, Application, Authority, JoinError, JoinRefusal, NodeName, Renewed, is_issued_by,
 };
 use crate::crypto::sha256;
 use crate::raft::RaftLog;
@@ -80,7 +80,10 @@ impl Control {
     pub(super) fn make_join_token(&self) -> Result<JoinToken, Error> {
         let node = self.replicated()?;
         let authorities = node.cluster().authorities();
-        let authority = authorities.first().ok_or(Error::Uninitialized)?;
+        let issued = node.cluster().identity().issued().ok_or(Error::Uninitialized)?;
+        // This node's own is the one that whoever comes with the token sees first.
+        let own = authorities.iter().find(|one| is_issued_by(&issued.certificate, one));
+        let authority = own.or(authorities.first()).ok_or(Error::Uninitialized)?;
         let mut members = node.raft().configuration();
         // Whoever leads by then admits; the others say so at once.
         members.sort_by_key(|member| (!member.leader, !member.voter, member.id));
@@ -247,6 +250,10 @@ impl Service {
             return Err(JoinRefusal::IdTaken);
         }
         let (cluster, authority) = self.issuer().await?;
+        // Of a new one a certificate is good for nothing before all trust it.
+        if !node.authority_is_known().map_err(|error| undecided(&error))? {
+            return Err(JoinRefusal::NotActive);
+        }
         let name = NodeName { cluster, node: id };
         let certificate = authority
             .issue(&request, &name, control.now(), control.rng())

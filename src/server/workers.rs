@@ -34,7 +34,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
             control.set_active(leadership.is_some());
             known = leadership;
         }
-        let mut version_noted = false;
+        let (mut version_noted, mut mended) = (false, None);
         let mut turns = Turns::default();
         while *roles.borrow() == Role::Active {
             let mut pause = PAUSE;
@@ -60,6 +60,7 @@ pub async fn run_workers(control: Arc<Control>, pipeline: Arc<Pipeline>) {
                         pause = Duration::ZERO;
                     }
                 }
+                control.see_to_restores(&pipeline, &mut mended).await;
                 if let Err(error) = settle_nodes(&control, &pipeline).await {
                     tracing::warn!(error = error.case(), "a node waits for its place");
                 }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::record::{
-    Applied, Ciphertext, Contested, Directory, Leadership, Record, Remembered, RequestId, Revision,
-    SealedBatch, StoredDirectory, StoredKey, SystemKey, View, ViewError,
+    Applied, Ciphertext, Contested, Directory, Leadership, Record, Remembered, RequestId, Restore,
+    RestoreStep, Revision, SealedBatch, Staged, StoredDirectory, StoredKey, SystemKey, View,
+    ViewError,
 };
 
 /// What a committed entry changes; empty but for the time where it was refused.
@@ -23,8 +24,19 @@ pub struct Effects {
     pub system: BTreeMap<SystemKey, Option<(Revision, Bytes)>>,
     /// The request's step that has taken effect, and its response.
     pub remembered: Option<(RequestId, u32, Option<Ciphertext>)>,
+    /// Of what is staged for a restore, by number: what is staged at all, then its pieces.
+    pub staged: BTreeMap<u32, Option<StagedPart>>,
+    /// What is staged takes the state's place.
+    pub replaces: bool,
     /// The state's new time: never earlier than before.
     pub time: Timestamp,
+}
+
+/// One stored part of what is staged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StagedPart {
+    All(Staged),
+    Piece(Bytes),
 }
 
 /// Revisions guard what the transaction read; the leadership guards what its process remembered
@@ -54,6 +66,10 @@ pub fn apply(
         return Ok((Applied::Conflict(contested), refused));
     }
     let mut effects = Effects { time, ..Effects::default() };
+    if let Some(restore) = &batch.restore {
+        let applied = stage(view.staged()?, restore, &mut effects);
+        return Ok((applied, effects));
+    }
     let revision = Revision(index);
     for write in &batch.writes {
         let existed = match effects.records.get(&write.key) {
@@ -83,6 +99,46 @@ pub fn apply(
     let step = batch.header.step;
     effects.remembered = batch.header.request.map(|id| (id, step, batch.response.clone()));
     Ok((Applied::Committed, effects))
+}
+
+/// A step of a restore: only of the one that was begun last.
+fn stage(staged: Option<Staged>, restore: &Restore, effects: &mut Effects) -> Applied {
+    let id = restore.id;
+    let own = staged.filter(|staged| staged.id == id);
+    match &restore.step {
+        RestoreStep::Begin => {
+            effects.unstage(staged);
+            effects.staged.insert(0, Some(StagedPart::All(Staged { id, pieces: 0 })));
+            Applied::Committed
+        }
+        RestoreStep::Piece { number, bytes } => match own {
+            Some(own) if Some(*number) == own.pieces.checked_add(1) => {
+                let all = Staged { id, pieces: *number };
+                effects.staged.insert(0, Some(StagedPart::All(all)));
+                effects.staged.insert(*number, Some(StagedPart::Piece(bytes.clone())));
+                Applied::Committed
+            }
+            _ => Applied::Fenced,
+        },
+        RestoreStep::Replace { pieces, .. } => match own {
+            Some(own) if own.pieces == *pieces => {
+                effects.replaces = true;
+                Applied::Committed
+            }
+            _ => Applied::Fenced,
+        },
+        RestoreStep::GiveUp => {
+            effects.unstage(own);
+            Applied::Committed
+        }
+    }
+}
+
+impl Effects {
+    fn unstage(&mut self, staged: Option<Staged>) {
+        let Some(staged) = staged else { return };
+        self.staged.extend((0..=staged.pieces).map(|number| (number, None)));
+    }
 }
 
 /// Why a request may not take effect, if it may not.

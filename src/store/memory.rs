@@ -9,7 +9,7 @@ use super::state::listed_range;
 use crate::clock::Timestamp;
 use crate::record::{
     Applied, Directory, Leadership, Part, Record, Remembered, RequestId, Revision, SealedBatch,
-    StoredDirectory, StoredKey, SystemKey, View, ViewError, VisitRecord,
+    Staged, StoredDirectory, StoredKey, SystemKey, View, ViewError, VisitRecord,
 };
 
 /// The whole state in memory, gone with the process: `storage "inmem"`, `-dev`, and tests.
@@ -109,6 +109,11 @@ impl View for MemoryState {
 
     fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
         Ok(self.read().requests.recall(id, step, time))
+    }
+
+    /// Nothing ever: what is kept in memory alone has no snapshot that could be restored.
+    fn staged(&self) -> Result<Option<Staged>, ViewError> {
+        Ok(None)
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {

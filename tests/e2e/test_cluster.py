@@ -1,6 +1,7 @@
 """Three nodes: any of them serves, and clients do not notice that one is lost."""
 
 import concurrent.futures
+import os
 import tempfile
 import threading
 import time
@@ -124,6 +125,48 @@ class ThreeNodes(Case):
                 checked = own.json("operator", "raft", "snapshot", "verify", file)
                 self.assertEqual(said["Index"], checked["Index"])
                 self.assertGreater(checked["Records"], 0)
+
+    def test_a_snapshot_is_restored_through_each_node_by_each_command_line(self):
+        vault = f"{self.folder}/vault"
+        os.symlink(harness.STRONGROOM, vault)
+        for node in self.cluster.nodes:
+            for program in (harness.bao_program(), harness.STRONGROOM, vault):
+                path = f"{self.mount}/{uuid.uuid4()}"
+                active = self.cluster.active()
+                self.expect(active.write(path, {"v": "before"}), 204)
+                file = f"{self.folder}/{uuid.uuid4()}.snap"
+                client = Client(program, node, self.folder)
+                client.ok("operator", "raft", "snapshot", "save", file)
+                self.expect(active.write(path, {"v": "after"}), 204)
+                self.expect(active.write(f"{path}-new", {"v": "after"}), 204)
+                client.ok("operator", "raft", "snapshot", "restore", file)
+                for asked in self.cluster.nodes:
+                    self.assertEqual(self.expect(asked.read(path), 200).data()["v"], "before")
+                    self.expect(asked.read(f"{path}-new"), 404)
+                client.ok("operator", "raft", "snapshot", "restore", "-force", file)
+                self.assertEqual(self.expect(node.read(path), 200).data()["v"], "before")
+
+    def test_what_is_no_snapshot_is_refused_by_each_node_and_changes_nothing(self):
+        path = f"{self.mount}/{uuid.uuid4()}"
+        self.expect(self.cluster.active().write(path, {"v": "kept"}), 204)
+        good = f"{self.folder}/{uuid.uuid4()}.snap"
+        Client(harness.STRONGROOM, self.cluster.nodes[0], self.folder).ok(
+            "operator", "raft", "snapshot", "save", good
+        )
+        self.expect(self.cluster.active().write(path, {"v": "newer"}), 204)
+        with open(good, "rb") as archive:
+            whole = archive.read()
+        bad = {"none": b"x" * 5_000_000, "cut": whole[:-9], "empty": b""}
+        for node in self.cluster.nodes:
+            for what, content in bad.items():
+                file = f"{self.folder}/bad.snap"
+                with open(file, "wb") as archive:
+                    archive.write(content)
+                for program in (harness.bao_program(), harness.STRONGROOM):
+                    client = Client(program, node, self.folder)
+                    refused = client.run("operator", "raft", "snapshot", "restore", file)
+                    self.assertEqual(refused.status, 2, (what, refused))
+            self.assertEqual(self.expect(node.read(path), 200).data()["v"], "newer")
 
     def test_a_snapshot_that_was_changed_is_refused(self):
         client = Client(harness.STRONGROOM, self.cluster.standbys()[0], self.folder)

@@ -11,7 +11,7 @@ use strongroom::clock::Timestamp;
 use strongroom::job::{Deleted, delete_tree};
 use strongroom::log::{Point, ReplicatedLog as _};
 use strongroom::record::{
-    Directory, Part, Record, Remembered, RequestId, Revision, StoredDirectory, StoredKey,
+    Directory, Part, Record, Remembered, RequestId, Revision, Staged, StoredDirectory, StoredKey,
     SystemKey, View, ViewError, VisitRecord,
 };
 use strongroom::txn::{Page, Scope};
@@ -172,6 +172,10 @@ impl View for Counting {
 
     fn system(&self, key: SystemKey) -> Result<Option<(Revision, Bytes)>, ViewError> {
         self.view.system(key)
+    }
+
+    fn staged(&self) -> Result<Option<Staged>, ViewError> {
+        self.view.staged()
     }
 
     fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {

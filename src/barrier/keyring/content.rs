@@ -59,7 +59,7 @@ impl Keyring {
     /// # Errors
     /// Where neither opens it, or where it is older than this one: then the node seals itself.
     pub fn follow(&self, wrapped: &[u8], bridge: Option<&[u8]>) -> Result<Self, UnwrapError> {
-        let mut next = match (Self::unwrap(&self.root, wrapped), bridge) {
+        let next = match (Self::unwrap(&self.root, wrapped), bridge) {
             (Err(UnwrapError::WrongRootKey), Some(bridge)) => {
                 Self::unwrap(&self.cross(bridge)?, wrapped)?
             }
@@ -68,6 +68,19 @@ impl Keyring {
         if next.active_term() < self.active_term() {
             return Err(UnwrapError::Older);
         }
+        Ok(self.counted_on(next))
+    }
+
+    /// Opens the keyring of a snapshot that took the state's place, which may be older than this
+    /// one. Counts of encryptions go on.
+    ///
+    /// # Errors
+    /// Where this one's root key does not open it: then the node seals itself.
+    pub fn go_back(&self, wrapped: &[u8]) -> Result<Self, UnwrapError> {
+        Ok(self.counted_on(Self::unwrap(&self.root, wrapped)?))
+    }
+
+    fn counted_on(&self, mut next: Self) -> Self {
         for (term, key) in &mut next.terms {
             if let Some(known) = self.terms.get(term)
                 && equal(known.key.expose(), key.key.expose())
@@ -75,7 +88,7 @@ impl Keyring {
                 *key = Arc::clone(known);
             }
         }
-        Ok(next)
+        next
     }
 
     fn cross(&self, bridge: &[u8]) -> Result<LockedKey, UnwrapError> {

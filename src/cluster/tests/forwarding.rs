@@ -1,7 +1,13 @@
+use std::io;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 use super::harness::*;
 use crate::cluster::*;
 use crate::raft::Options;
-use crate::request::{Body, Operation, Request};
+use crate::request::{Body, Error, Operation, Request};
 
 fn forwarded(path: &str) -> Forwarded {
     let request = Request { path: path.into(), operation: Operation::Update, ..Request::default() };
@@ -37,6 +43,33 @@ async fn an_unsealed_node_answers_another() {
     let (a, info) = (world.id("a"), &world.node("a").info);
     let (_, applied) = world.node("b").cluster.forward(a, info, &asked).await.unwrap();
     assert!(applied >= 1);
+}
+
+/// Sends a body of so many pieces of this length; it breaks off at the end, or not.
+async fn upload(world: &World, pieces: usize, length: usize, breaks: bool) -> Outcome {
+    let node = world.node("b");
+    let piece = Bytes::from(vec![7; length]);
+    let broken = breaks.then(|| Err(io::ErrorKind::TimedOut.into()));
+    let body = stream::iter((0..pieces).map(move |_| Ok(piece.clone())).chain(broken));
+    let asked = forwarded("kv/x");
+    let (a, info) = (world.id("a"), &world.node("a").info);
+    let answer = node.cluster.upload(a, info, &asked, body.boxed());
+    within(answer, "an answer").await.unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_arrives_whole_or_as_broken_off() {
+    let world = World::of(&["a", "b"], Options::default()).await;
+    for (pieces, length) in [(0, 0), (1, 1), (3, 1000), (200, 300_000)] {
+        for breaks in [false, true] {
+            let outcome = upload(&world, pieces, length, breaks).await;
+            let Outcome::Answered(Err(Error::BadRequest(text))) = outcome else {
+                panic!("{outcome:?}")
+            };
+            let whole = (pieces * length).to_string();
+            assert_eq!(text, if breaks { "broken off" } else { &whole });
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -18,7 +19,7 @@ use crate::raft::tests::opened_again;
 pub(super) use crate::raft::tests::put as entry;
 use crate::raft::*;
 use crate::record::{Applied, Record, StoredKey};
-use crate::request::{Body, Reply};
+use crate::request::{Body, Error, Reply};
 use crate::rng::SystemRng;
 use crate::secret::Secret;
 
@@ -114,6 +115,26 @@ impl Admits for Gate {
 struct Echo(watch::Sender<u32>);
 
 impl ForwardHandler for Echo {
+    /// Answers with the length of the body, as an error.
+    fn upload(&self, forwarded: Forwarded, mut body: BodyChunks) -> BoxFuture<'static, Outcome> {
+        let handled = self.handle(forwarded);
+        Box::pin(async move {
+            let mut length = 0;
+            while let Some(chunk) = body.next().await {
+                match chunk {
+                    Ok(chunk) => length += chunk.len(),
+                    Err(_) => return Outcome::Answered(Err(Error::bad_request("broken off"))),
+                }
+            }
+            match handled.await {
+                Outcome::Answered(Ok(_)) => {
+                    Outcome::Answered(Err(Error::BadRequest(length.to_string())))
+                }
+                other => other,
+            }
+        })
+    }
+
     fn handle(&self, forwarded: Forwarded) -> BoxFuture<'static, Outcome> {
         self.0.send_modify(|count| *count += 1);
         Box::pin(async move {

@@ -24,6 +24,7 @@ fn sample() -> Batch {
         system_reads: vec![(SystemKey::Cluster, Revision::ABSENT)],
         system_writes: vec![(SystemKey::FeatureLevel, Some(Bytes::from_static(b"1")))],
         response: Some(Ciphertext::from_sealed(Bytes::from_static(b"response"))),
+        restore: None,
     }
 }
 
@@ -31,14 +32,15 @@ fn sample() -> Batch {
 fn entry_reads_back_as_it_was_written() {
     let batch = sample();
     let encoded = batch.encode();
-    let entry = Batch::entry(encoded.clone(), Bytes::from_static(b"mac"));
+    let entry = Batch::entry(VERSION_WITHOUT_RESTORE, encoded.clone(), Bytes::from_static(b"mac"));
     let read = Batch::decode_entry(entry).unwrap();
     assert_eq!(read, (batch, encoded, Bytes::from_static(b"mac")));
 }
 
 #[test]
 fn entry_has_the_bytes_it_always_had() {
-    let entry = Batch::entry(sample().encode(), Bytes::from_static(b"mac"));
+    let entry =
+        Batch::entry(VERSION_WITHOUT_RESTORE, sample().encode(), Bytes::from_static(b"mac"));
     let golden = include_str!("../../../tests/golden/log-entry-v2.hex");
     assert_eq!(hex(&entry), golden);
     assert_eq!(Batch::decode_entry(unhex(golden).into()).unwrap().0, sample());
@@ -53,6 +55,23 @@ fn request_id_of_the_first_version_says_nothing() {
         let read = Batch::decode_entry(entry.encode_to_vec().into());
         assert_eq!(read.map(|(batch, ..)| batch.header.request), expected, "{version}");
     }
+}
+
+#[test]
+fn steps_of_a_restore_read_back_in_entries_of_their_own_version() {
+    for step in [
+        RestoreStep::Begin,
+        RestoreStep::Piece { number: 3, bytes: Bytes::from_static(b"piece") },
+        RestoreStep::Replace { pieces: 3, sha256: [8; 32] },
+        RestoreStep::GiveUp,
+    ] {
+        let restore = Some(Restore { id: RestoreId([9; 16]), step });
+        let batch = Batch { restore, ..sample() };
+        assert_eq!(batch.version(), VERSION);
+        let entry = Batch::entry(batch.version(), batch.encode(), Bytes::new());
+        assert_eq!(Batch::decode_entry(entry).unwrap().0, batch);
+    }
+    assert_eq!(sample().version(), VERSION_WITHOUT_RESTORE);
 }
 
 #[test]
@@ -78,12 +97,12 @@ fn entry_of_a_newer_program_is_refused() {
 
 #[test]
 fn entry_that_is_cut_or_has_a_short_key_is_refused() {
-    let whole = Batch::entry(sample().encode(), Bytes::new());
+    let whole = Batch::entry(VERSION_WITHOUT_RESTORE, sample().encode(), Bytes::new());
     assert!(Batch::decode_entry(whole.slice(..whole.len() - 1)).is_err());
     let short = proto::Batch {
         writes: vec![proto::Write { key: Bytes::from_static(b"short"), value: None }],
         ..proto::Batch::default()
     };
-    let entry = Batch::entry(short.encode_to_vec().into(), Bytes::new());
+    let entry = Batch::entry(VERSION, short.encode_to_vec().into(), Bytes::new());
     assert_eq!(Batch::decode_entry(entry).unwrap_err(), DecodeError::Malformed("stored key"));
 }

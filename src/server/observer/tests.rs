@@ -43,12 +43,16 @@ impl Node {
 
     /// As a snapshot from the leader would.
     fn installs(&self, records: &[(SystemKey, Bytes)]) {
+        self.has(records);
+        self.observer.on_installed(8);
+    }
+
+    fn has(&self, records: &[(SystemKey, Bytes)]) {
         let mut tables = self.state.tables();
         for (key, record) in records {
             tables.system.insert(*key, (Revision(8), record.clone()));
         }
         self.state.replace(tables);
-        self.observer.on_installed(8);
     }
 }
 
@@ -172,6 +176,35 @@ fn keyring_of_an_entry_without_effect_is_not_followed() {
     let applied = Applied::Conflict(CONTESTED);
     node.sees(&entry(&made.keyring, &records), applied);
     assert!(!node.barrier.is_sealed() && !node.is_alarmed());
+}
+
+/// Unlike a snapshot from the leader, what is restored may have fewer keys than before.
+#[test]
+fn keyring_that_is_restored_may_be_older_and_needs_the_same_root_key() {
+    let made = sealed_by_shares();
+    let record = KeyringRecord::decode(&keyring_record(&made)).unwrap();
+    let (rotated, next) =
+        seal::rotate(rng().as_ref(), Timestamp(2), &made.keyring, &record).unwrap();
+    for (what, record, term) in [
+        ("older", keyring_record(&made), Some(1)),
+        ("the same", next.encode(), Some(2)),
+        ("another cluster's", keyring_record(&sealed_by_shares()), None),
+        ("nonsense", Bytes::from_static(b"\xff\xff"), None),
+    ] {
+        let node = node();
+        node.barrier.open(Arc::new(rotated.clone()));
+        let restored = node.observer.restored();
+        node.has(&[(SystemKey::Keyring, record.clone())]);
+        node.observer.on_restored(8, RestoreId([1; 16]));
+        let found = node.barrier.keyring().ok().map(|keyring| keyring.active_term());
+        assert_eq!((found, node.is_alarmed()), (term, term.is_none()), "{what}");
+        let told = Restored { index: 8, id: RestoreId([1; 16]) };
+        assert_eq!(*restored.borrow(), Some(told), "{what}");
+    }
+    let node = node();
+    node.barrier.open(Arc::new(rotated));
+    node.installs(&[(SystemKey::Keyring, keyring_record(&made))]);
+    assert!(node.barrier.is_sealed(), "older keys in a snapshot from the leader may be a thief's");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::super::{Identity, Node, Parts, Tasks};
 use super::*;
 use crate::barrier::{Barrier, Keyring};
 use crate::clock::{SystemClock, Timestamp};
-use crate::cluster::{ForwardError, Forwarded, Outcome};
+use crate::cluster::{BodyChunks, ForwardError, Forwarded, Outcome};
 use crate::expiry::{Expiry, Filing};
 use crate::framework::{Mount, TtlLimits};
 use crate::job::{Job, JobKind};
@@ -214,6 +214,15 @@ impl Consensus for Again {
         forwarded: &'a Forwarded,
     ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
         self.alone.forward(leader, forwarded)
+    }
+
+    fn upload<'a>(
+        &'a self,
+        leader: &'a Leader,
+        forwarded: &'a Forwarded,
+        body: BodyChunks,
+    ) -> BoxFuture<'a, Result<Outcome, ForwardError>> {
+        self.alone.upload(leader, forwarded, body)
     }
 
     fn hand_over(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -9,6 +9,7 @@ mod checkpoint;
 mod lmdb;
 mod overlay;
 mod place;
+mod restore;
 #[cfg(feature = "sled")]
 mod sled;
 mod snapshot;
@@ -30,10 +31,11 @@ use bytes::Bytes;
 
 use self::overlay::Overlay;
 use self::place::Place;
-use self::table::RawKey;
+use self::table::{Mark, RawKey};
 use super::apply::{Effects, apply};
 use super::{EntryId, Error, Watermark};
-use crate::record::{Applied, Leadership, SealedBatch, ViewError};
+use crate::clock::Timestamp;
+use crate::record::{Applied, Leadership, RestoreStep, SealedBatch, ViewError};
 
 /// Told of each entry up to which the state would survive a power cut without the log: the log
 /// may be purged so far. Called on any of the state's threads; may not call the state.
@@ -122,6 +124,12 @@ impl State {
         shared.in_turn(EntryId::new(index, leadership), |id| {
             shared.write().advance(batch);
             let (applied, effects) = apply(&**shared, index, leadership, batch)?;
+            if effects.replaces
+                && let Some(RestoreStep::Replace { sha256, .. }) =
+                    batch.restore.as_ref().map(|restore| &restore.step)
+            {
+                return shared.replace(id, effects.time, sha256).map_err(unreadable);
+            }
             shared.write().merge(id, effects);
             Ok(applied)
         })
@@ -370,15 +378,48 @@ impl Shared {
         let info = verify(file)?;
         let _applier = self.applier.lock().unwrap_or_else(PoisonError::into_inner);
         let _committer = self.committer();
-        let (checkpoint, mark) = self.place.install(file)?;
+        self.go_on_with(self.place.install(file)?, info.applied)?;
+        Ok(info)
+    }
+
+    /// Puts what is staged in the state's place, as the entry `id` says. The old state stands
+    /// until the new one is durable, and then `id` is applied: a node that stops before applies
+    /// it again.
+    fn replace(&self, id: EntryId, time: Timestamp, sha256: &[u8; 32]) -> Result<Applied, Error> {
+        self.checkpoint()?;
+        if !self.flushed.wait(id.index) {
+            return Err(Error::Stopped("the log has stopped".to_owned()));
+        }
+        let _committer = self.committer();
+        let (old, membership) = {
+            let overlay = self.read();
+            (overlay.checkpoint.clone(), overlay.mark.membership.clone())
+        };
+        let file = self.place.staged();
+        let Some(info) = restore::collect(&*old, &file, sha256)? else {
+            self.write().merge(id, Effects { time, ..Effects::default() });
+            return Ok(Applied::Damaged);
+        };
+        let mark = Mark { applied: Some(id), time: time.max(info.time), membership };
+        let new = self.place.replace(|new| restore::load(&file, &*old, new, &mark))?;
+        self.go_on_with(new, id)?;
+        Ok(Applied::Committed)
+    }
+
+    /// With another store, in which `applied` is durable. Applier and committer are held.
+    fn go_on_with(
+        &self,
+        (checkpoint, mark): (Arc<dyn checkpoint::Checkpoint>, Mark),
+        applied: EntryId,
+    ) -> Result<(), Error> {
         let overlay = Overlay::open(checkpoint, mark)?;
         let old = std::mem::replace(&mut *self.write(), overlay);
         drop(old);
         drop(self.control());
         self.changed.notify_all();
         self.place.clean();
-        (self.on_durable)(info.applied);
-        Ok(info)
+        (self.on_durable)(applied);
+        Ok(())
     }
 
     fn fail(&self, error: &Error) {

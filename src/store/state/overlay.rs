@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
-use super::table::{Changes, Directories, Mark, RawKey, Records, System, Table, bytes_of};
+use super::table::{Changes, Directories, Mark, RawKey, Records, Stage, System, Table, bytes_of};
 use crate::record::{Record, SealedBatch, StoredKey};
 use crate::store::requests::{FIRST_PREFIX, LAST_PREFIX, Requests};
 use crate::store::{Effects, EntryId, Error};
@@ -17,6 +17,7 @@ pub(super) struct Layer {
     pub(super) records: Changes<Records>,
     pub(super) directories: Changes<Directories>,
     pub(super) system: Changes<System>,
+    pub(super) staged: Changes<Stage>,
     /// Of what is remembered of requests; filled when the layer is frozen.
     requests: BTreeMap<RawKey, Option<Vec<u8>>>,
     pub(super) bytes: usize,
@@ -108,6 +109,7 @@ impl Overlay {
         self.active.records.extend(effects.records);
         self.active.directories.extend(effects.directories);
         self.active.system.extend(effects.system);
+        self.active.staged.extend(effects.staged);
         self.mark.time = effects.time;
         if let Some((id, step, response)) = effects.remembered {
             self.requests.remember((id, step), response, effects.time);
@@ -175,7 +177,7 @@ impl Layer {
     pub(super) fn encoded(&self) -> impl Iterator<Item = super::checkpoint::Change> {
         let requests = self.requests.iter().map(|(key, value)| (*key, value.clone()));
         let tables = encoded::<Records>(self).chain(encoded::<Directories>(self));
-        tables.chain(encoded::<System>(self)).chain(requests)
+        tables.chain(encoded::<System>(self)).chain(requests).chain(encoded::<Stage>(self))
     }
 }
 

@@ -101,6 +101,24 @@ impl Place {
         self.build(Some(&file.to_owned()))
     }
 
+    /// As [`Self::install`], with what `fill` puts into it.
+    pub(super) fn replace(
+        &self,
+        fill: impl FnOnce(&dyn Checkpoint) -> Result<(), Error>,
+    ) -> Result<(Arc<dyn Checkpoint>, Mark), Error> {
+        let (name, checkpoint) = self.next()?;
+        fill(&*checkpoint)?;
+        if !checkpoint.is_durable() {
+            snapshot::write(&*checkpoint, &self.folder.join(REBUILD))?;
+        }
+        self.make_current(&name, checkpoint)
+    }
+
+    /// Where what is staged is put together. It goes with the next [`Self::clean`].
+    pub(super) fn staged(&self) -> PathBuf {
+        snapshot::beside(&self.folder.join(RESTORE))
+    }
+
     /// A commit has been made. Returns up to where the state is durable now, if that changed.
     pub(super) fn committed(
         &self,
@@ -140,10 +158,7 @@ impl Place {
 
     /// Makes a store, fills it, and then makes it the current one.
     fn build(&self, source: Option<&PathBuf>) -> Result<(Arc<dyn Checkpoint>, Mark), Error> {
-        let newest = self.stores()?.into_iter().filter_map(|(_, number)| number).max();
-        let number = newest.unwrap_or_default() + 1;
-        let name = format!("{}-{number}", self.options.kind.name());
-        let (checkpoint, _) = self.open_store(&name)?;
+        let (name, checkpoint) = self.next()?;
         if let Some(source) = source {
             snapshot::load(source, &*checkpoint)?;
             let rebuild = self.folder.join(REBUILD);
@@ -151,8 +166,25 @@ impl Place {
                 copy(source, &rebuild)?;
             }
         }
-        snapshot::sync_parent(&self.folder.join(&name))?;
-        self.point_to(&name)?;
+        self.make_current(&name, checkpoint)
+    }
+
+    /// An empty store, which does not count yet.
+    fn next(&self) -> Result<(String, Arc<dyn Checkpoint>), Error> {
+        let newest = self.stores()?.into_iter().filter_map(|(_, number)| number).max();
+        let number = newest.unwrap_or_default() + 1;
+        let name = format!("{}-{number}", self.options.kind.name());
+        let (checkpoint, _) = self.open_store(&name)?;
+        Ok((name, checkpoint))
+    }
+
+    fn make_current(
+        &self,
+        name: &str,
+        checkpoint: Arc<dyn Checkpoint>,
+    ) -> Result<(Arc<dyn Checkpoint>, Mark), Error> {
+        snapshot::sync_parent(&self.folder.join(name))?;
+        self.point_to(name)?;
         let mark = mark_of(&*checkpoint)?;
         Ok((checkpoint, mark))
     }
@@ -296,5 +328,6 @@ const POINTER_HEADER: &str = "strongroom state ";
 const VERSION: u32 = 2;
 const REBUILD: &str = "rebuild.snapshot";
 const MIGRATION: &str = "migration.snapshot";
+const RESTORE: &str = "restore";
 /// Added to the name of a store that was closed cleanly.
 const CLEAN: &str = ".clean";

@@ -17,7 +17,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Change, Checkpoint};
-use super::table::{Directories, Mark, RawKey, Records, System, TABLES, Table as _};
+use super::table::{Directories, Mark, RawKey, Records, Stage, System, TABLES, Table as _};
 use crate::clock::Timestamp;
 use crate::store::requests::key_bytes;
 use crate::store::{EntryId, Error};
@@ -133,8 +133,10 @@ fn write_beside(checkpoint: &dyn Checkpoint, file: &Path) -> Result<SnapshotInfo
             "nothing to make a snapshot of: nothing is applied".to_owned(),
         ));
     };
+    let stages = point.get(Stage::key(&0).as_slice())?.is_some();
+    let version = if stages { VERSION } else { VERSION_WITHOUT_RESTORE };
     let mut writer = Writer::create(file)?;
-    writer.put(&header(&mark))?;
+    writer.put(&header(version, &mark))?;
     let mut block = Vec::new();
     let mut items = 0;
     point.scan(TABLES, &mut |key, value| {
@@ -160,10 +162,10 @@ fn write_beside(checkpoint: &dyn Checkpoint, file: &Path) -> Result<SnapshotInfo
     Ok(SnapshotInfo { applied, membership, time, items, bytes, sha256 })
 }
 
-fn header(mark: &Mark) -> Vec<u8> {
+fn header(version: u32, mark: &Mark) -> Vec<u8> {
     let mark = mark.encode();
     let mut header = MAGIC.to_vec();
-    header.put_u32_le(VERSION);
+    header.put_u32_le(version);
     header.put_u32_le(mark.len() as u32);
     header.put_slice(&mark);
     header.put_u32_le(crc32c::crc32c(&header));
@@ -221,7 +223,7 @@ fn known(key: &[u8]) -> Option<RawKey> {
     let length = match *prefix {
         Records::PREFIX => 32,
         Directories::PREFIX => 16,
-        System::PREFIX => 4,
+        System::PREFIX | Stage::PREFIX => 4,
         other => key_bytes(other)?,
     };
     (rest.len() == length).then(|| RawKey::new(*prefix, rest))
@@ -370,12 +372,14 @@ impl Reader {
 }
 
 const MAGIC: [u8; 8] = *b"STRGRSNP";
-/// Of the file, and of the keys and values in it. 1 has nothing of requests.
-const VERSION: u32 = 2;
+/// Of the file, and of the keys and values in it. 1 has nothing of requests, 2 nothing of a restore
+/// that is under way: without one, nodes of an older program can read it.
+const VERSION: u32 = 3;
+const VERSION_WITHOUT_RESTORE: u32 = 2;
 const END_BYTES: usize = 4 + 8 + 32;
 /// A block is at least so large, and larger by at most one item.
 const BLOCK_BYTES: usize = 256 << 10;
 /// Loaded by so many a commit.
-const LOAD_BYTES: usize = 32 << 20;
+pub(super) const LOAD_BYTES: usize = 32 << 20;
 /// Added to the name of a file that is being written.
 pub(super) const UNFINISHED: &str = ".unfinished";

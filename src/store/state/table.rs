@@ -10,8 +10,10 @@ use super::checkpoint::RawRange;
 use super::overlay::Layer;
 use crate::clock::Timestamp;
 use crate::record::{
-    Ciphertext, Directory, Part, Record, Revision, StoredDirectory, StoredKey, SystemKey,
+    Ciphertext, Directory, Part, Record, RestoreId, Revision, Staged, StoredDirectory, StoredKey,
+    SystemKey,
 };
+use crate::store::apply::StagedPart;
 use crate::store::{Effects, EntryId};
 
 /// One kind of thing that the state holds by key.
@@ -34,6 +36,8 @@ pub(super) type Changes<T> = BTreeMap<<T as Table>::Key, Option<<T as Table>::Va
 pub(super) struct Records;
 pub(super) struct Directories;
 pub(super) struct System;
+/// What is staged for a restore. Prefixes 4 and 5 are those of requests.
+pub(super) struct Stage;
 
 impl Table for Records {
     type Key = StoredKey;
@@ -101,6 +105,51 @@ impl Table for System {
 
     fn changes(layer: &Layer) -> &Changes<Self> {
         &layer.system
+    }
+}
+
+impl Table for Stage {
+    type Key = u32;
+    type Value = StagedPart;
+    const PREFIX: u8 = 6;
+
+    fn key(number: &u32) -> RawKey {
+        RawKey::new(Self::PREFIX, &number.to_be_bytes())
+    }
+
+    fn encode(part: &StagedPart) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match part {
+            StagedPart::All(all) => {
+                bytes.put_u8(0);
+                bytes.put_slice(&all.id.0);
+                bytes.put_u32_le(all.pieces);
+            }
+            StagedPart::Piece(piece) => {
+                bytes.reserve_exact(1 + piece.len());
+                bytes.put_u8(1);
+                bytes.put_slice(piece);
+            }
+        }
+        bytes
+    }
+
+    fn decode(mut bytes: Bytes) -> Option<StagedPart> {
+        match bytes.try_get_u8().ok()? {
+            0 => {
+                let mut id = [0; 16];
+                bytes.try_copy_to_slice(&mut id).ok()?;
+                let pieces = bytes.try_get_u32_le().ok()?;
+                let all = Staged { id: RestoreId(id), pieces };
+                bytes.is_empty().then_some(StagedPart::All(all))
+            }
+            1 => Some(StagedPart::Piece(bytes)),
+            _ => None,
+        }
+    }
+
+    fn changes(layer: &Layer) -> &Changes<Self> {
+        &layer.staged
     }
 }
 
@@ -198,8 +247,15 @@ pub(in crate::store) fn listed_range(
 pub(super) fn bytes_of(effects: &Effects) -> usize {
     let records = effects.records.values().flatten().map(|record| record.value.as_bytes().len());
     let system = effects.system.values().flatten().map(|(_, value)| value.len());
-    let things = effects.records.len() + effects.directories.len() + effects.system.len();
-    records.chain(system).sum::<usize>() + (things + 1) * BYTES_EACH
+    let pieces = effects.staged.values().flatten().map(|part| match part {
+        StagedPart::Piece(piece) => piece.len(),
+        StagedPart::All(_) => 0,
+    });
+    let things = effects.records.len()
+        + effects.directories.len()
+        + effects.system.len()
+        + effects.staged.len();
+    records.chain(system).chain(pieces).sum::<usize>() + (things + 1) * BYTES_EACH
 }
 
 fn with_revision(revision: Revision, value: &[u8]) -> Vec<u8> {

@@ -1,4 +1,5 @@
 mod agreement;
+mod restore;
 mod snapshots;
 
 use std::ops::ControlFlow;
@@ -56,6 +57,7 @@ fn batch(writes: Vec<(StoredKey, Option<&[u8]>)>) -> SealedBatch {
         system_reads: Vec::new(),
         system_writes: Vec::new(),
         response: None,
+        restore: None,
     }
 }
 

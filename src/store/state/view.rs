@@ -7,14 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::Point;
 use super::overlay::{ChangedRecords, StoredRange, decode};
-use super::table::{Directories, RawKey, Records, System, TABLES, Table, listed_range};
+use super::table::{Directories, RawKey, Records, Stage, System, TABLES, Table, listed_range};
 use super::{Shared, State, unreadable};
 use crate::clock::Timestamp;
 use crate::record::{
-    Directory, Part, Record, Remembered, RequestId, Revision, StoredDirectory, StoredKey,
+    Directory, Part, Record, Remembered, RequestId, Revision, Staged, StoredDirectory, StoredKey,
     SystemKey, View, ViewError, VisitRecord,
 };
 use crate::store::Error;
+use crate::store::apply::StagedPart;
 
 impl View for State {
     fn get(&self, key: &StoredKey) -> Result<Option<Record>, ViewError> {
@@ -40,6 +41,10 @@ impl View for State {
 
     fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
         self.0.shared.recall(id, step, time)
+    }
+
+    fn staged(&self) -> Result<Option<Staged>, ViewError> {
+        self.0.shared.staged()
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {
@@ -98,6 +103,13 @@ impl View for Shared {
 
     fn recall(&self, id: &RequestId, step: u32, time: Timestamp) -> Result<Remembered, ViewError> {
         Ok(self.read().requests.recall(id, step, time))
+    }
+
+    fn staged(&self) -> Result<Option<Staged>, ViewError> {
+        Ok(match self.look_up::<Stage>(&0)? {
+            Some(StagedPart::All(staged)) => Some(staged),
+            _ => None,
+        })
     }
 
     fn time(&self) -> Result<Timestamp, ViewError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::snapshot::{self, SnapshotInfo};
-use super::table::{Directories, Records, System, Table as _};
+use super::table::{Directories, Records, Stage, System, Table as _};
 use crate::record::{Directory, Record, StoredDirectory, StoredKey};
 use crate::store::Error;
 
@@ -18,6 +18,8 @@ pub enum SnapshotItem {
     System(u32, Bytes),
     /// Something of a request that was answered.
     Remembered,
+    /// Something of a restore that was under way.
+    Staged,
 }
 
 /// Reads all of the file, checks all of its checksums, and shows each item.
@@ -52,6 +54,10 @@ fn decode(key: &[u8], value: Bytes) -> Option<SnapshotItem> {
         System::PREFIX => {
             let number = u32::from_be_bytes(rest.try_into().ok()?);
             SnapshotItem::System(number, System::decode(value)?.1)
+        }
+        Stage::PREFIX => {
+            Stage::decode(value)?;
+            SnapshotItem::Staged
         }
         _ => SnapshotItem::Remembered,
     })

@@ -11,14 +11,14 @@ use strongroom::secret::Secret;
 
 use super::{Node, founded, three};
 
-async fn ask(node: &Node, token: &str) -> Result<Vec<u8>, Error> {
+pub(super) async fn ask(node: &Node, token: &str) -> Result<Vec<u8>, Error> {
     let request = Request {
         operation: Operation::Read,
         path: "sys/storage/raft/snapshot".to_owned(),
         token: Some(Arc::new(Secret::new(token.to_owned()))),
         ..Request::default()
     };
-    let answer = node.running.node.service.answer(request).await;
+    let answer = Box::pin(node.running.node.service.answer(request)).await;
     answer.outcome?;
     let download = answer.download.unwrap();
     assert_eq!(download.content_type, "application/gzip");

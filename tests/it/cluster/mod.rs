@@ -6,6 +6,7 @@ mod founding;
 mod handover;
 mod joining;
 mod membership;
+mod restore;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,8 @@ impl Node {
             token: Some(Arc::new(Secret::new(token.to_owned()))),
             ..Request::default()
         };
-        let reply = self.running.node.service.answer(request).await.outcome?;
+        // On the heap: test threads have little stack.
+        let reply = Box::pin(self.running.node.service.answer(request)).await.outcome?;
         let body = match reply.body {
             Body::Data(data) => Value::Object(data),
             Body::Bare(value) => value,

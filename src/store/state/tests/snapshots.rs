@@ -128,11 +128,11 @@ fn snapshot_of_a_newer_program_is_refused() {
     let state = filled(&folder.path().join("from"), Kind::Lmdb);
     state.export(&file).unwrap();
     let mut newer = fs::read(&file).unwrap();
-    newer[8] = 3;
+    newer[8] = 4;
     fs::write(&file, newer).unwrap();
     for refused in [state.install(&file), inspect(&file)] {
         let error = refused.unwrap_err();
-        assert!(matches!(error, Error::Newer { found: 3, supported: 2, .. }), "{error}");
+        assert!(matches!(error, Error::Newer { found: 4, supported: 3, .. }), "{error}");
     }
 }
 
