@@ -28,6 +28,7 @@ impl Plain {
         let http = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(IDLE_MAX)
             .build(connector);
         Ok(Self { http, timeout, reply_bytes_max })
     }
@@ -56,3 +57,4 @@ impl Plain {
 }
 
 const IDLE_TIME: Duration = Duration::from_secs(30);
+const IDLE_MAX: usize = 8;

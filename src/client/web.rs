@@ -1,22 +1,19 @@
 //! What the server itself asks of others by HTTP: identity providers and Kubernetes. Nothing of
 //! Vault's protocol is in it, and everything has a bound.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Uri};
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{Address, Error, Tls, Unsent, connect, error, is_redirect};
+use super::{Error, Plain, Tls, Unsent, is_redirect};
 use crate::secret::Secret;
 
 /// Trusts one set of authorities; keeps connections open between requests.
 pub struct Web {
-    http: legacy::Client<connect::Connector, Full<Bytes>>,
+    plain: Plain,
 }
 
 /// An answer, whatever its status.
@@ -34,15 +31,7 @@ impl Web {
     pub fn new(ca_pem: &str) -> Result<Self, Error> {
         let ca_cert_pem = (!ca_pem.trim().is_empty()).then(|| ca_pem.to_owned());
         let tls = Tls { ca_cert_pem, ..Tls::default() };
-        let tls = Arc::new(tls.client_config()?);
-        let nowhere = Address::Http(String::new());
-        let connector = connect::Connector::new(&nowhere, Some(tls), None);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(8)
-            .build(connector);
-        Ok(Self { http })
+        Plain::new(&tls, TIME_MAX, BODY_BYTES_MAX).map(|plain| Self { plain })
     }
 
     /// Follows some redirects, but none from https to http.
@@ -96,20 +85,14 @@ impl Web {
     }
 
     async fn once(&self, asked: &Asked<'_>, url: &str) -> Result<Step, Error> {
-        let answer = self
-            .http
-            .request(asked.build(url)?)
-            .await
-            .map_err(|failure| asked.unsent(Unsent::of(&failure), error::causes(&failure)))?;
+        let answer = self.plain.send(asked.build(url)?).await?;
         let (parts, body) = answer.into_parts();
         if is_redirect(parts.status) && asked.token.is_none() && asked.body.is_none() {
             return super::redirect_target(url, &parts.headers)
                 .map(Step::Moved)
                 .map_err(|reason| Error::Redirect { url: url.to_owned(), reason });
         }
-        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| asked.unsent(Unsent::Broken, error.to_string()))?;
-        Ok(Step::Got(Got { status: parts.status.as_u16(), body: body.to_bytes() }))
+        Ok(Step::Got(Got { status: parts.status.as_u16(), body }))
     }
 }
 

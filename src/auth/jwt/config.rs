@@ -110,7 +110,7 @@ impl Config {
     /// Where nothing is configured.
     pub(super) fn get(call: &mut Call<'_>) -> Result<std::sync::Arc<Self>, Error> {
         let config = call.storage.get_shared::<Self>(KEY)?;
-        config.ok_or_else(|| Error::Failed("could not load configuration".into()))
+        config.ok_or_else(|| Error::bad_request("could not load configuration"))
     }
 
     pub(super) fn kind(&self) -> Kind {

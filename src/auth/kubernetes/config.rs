@@ -67,7 +67,7 @@ impl Config {
     /// Where nothing is configured.
     pub(super) fn get(call: &mut Call<'_>) -> Result<Arc<Self>, Error> {
         let config = call.storage.get_shared::<Self>(KEY)?;
-        config.ok_or_else(|| Error::Failed("could not load backend configuration".into()))
+        config.ok_or_else(|| Error::bad_request("could not load backend configuration"))
     }
 
     /// What a token's `iss` must be; empty: anything.

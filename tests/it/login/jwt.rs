@@ -314,7 +314,7 @@ fn bad_configurations_and_roles_are_refused_and_leave_nothing() {
         (json!({"jwks_pairs": "x"}), "invalid jwks_pairs"),
         (json!({"jwks_pairs": [{"jwks_ca_pem": ""}]}), "invalid jwks_pairs"),
         (json!({"jwks_pairs": [{"jwks_url": closed, "x": 1}]}), "invalid jwks_pairs"),
-        (json!({"jwks_url": closed}), "error checking jwks URL: GET http://127.0.0.1:1: "),
+        (json!({"jwks_url": closed}), "error checking jwks URL: GET http://127.0.0.1:1/: "),
         (json!({"jwks_url": "file:///etc/passwd"}), "error checking jwks URL: "),
         (json!({"oidc_discovery_url": closed}), "error checking oidc discovery URL: "),
     ] {
