@@ -166,8 +166,12 @@ pub struct Quotas {
     /// By a namespace's path.
     namespaces: BTreeMap<String, RateLimit>,
     all: Option<RateLimit>,
-    /// By path.
+    /// Of mounts and namespaces, by path.
     leases: BTreeMap<String, LeaseLimit>,
+    lease_roles: BTreeMap<(String, String), LeaseLimit>,
+    lease_paths: BTreeMap<String, LeaseLimit>,
+    /// The longest first.
+    lease_globs: Vec<(String, LeaseLimit)>,
 }
 
 impl Quotas {
@@ -195,6 +199,9 @@ impl Quotas {
             && self.namespaces.is_empty()
             && self.all.is_none()
             && self.leases.is_empty()
+            && self.lease_roles.is_empty()
+            && self.lease_paths.is_empty()
+            && self.lease_globs.is_empty()
     }
 
     /// The one that counts: of the login's role, else of the path, the longest beginning of it,

@@ -59,6 +59,9 @@ pub struct LeaseEntry {
     pub error: String,
     /// Ended even where its engine fails.
     pub force: bool,
+    /// Which lease-count quota of a path or a role counts it; empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub quota: String,
 }
 
 /// Where a lease is on its way.
@@ -111,6 +114,9 @@ impl<'s, 't> LeaseStore<'s, 't> {
         if !entry.token.is_empty() {
             let mount = self.seen_by(&entry.token, mount);
             self.of_token(&entry.token, |core, token| core.put(&token_key(token, id), &mount))?;
+        }
+        if !entry.quota.is_empty() {
+            self.mark(&entry.quota, mount, id)?;
         }
         self.scope.put(&key(State::Live, mount, id), &entry)?;
         Ok(entry)
@@ -199,7 +205,7 @@ impl<'s, 't> LeaseStore<'s, 't> {
         }
         self.take_away(state, mount, id, &entry)?;
         if !entry.acts {
-            return Ok(());
+            return self.unmark(&entry.quota, mount, id);
         }
         let expires = entry.expires.min(now);
         let ending = LeaseEntry { filed: 0, attempts: 0, force, expires, ..entry };
@@ -281,6 +287,9 @@ impl<'s, 't> LeaseStore<'s, 't> {
     /// # Errors
     /// Where the store cannot be read.
     pub fn ended(&mut self, mount: &str, id: &str) -> Result<(), Error> {
+        if let Some(entry) = self.get_in(State::Ending, mount, id)? {
+            self.unmark(&entry.quota, mount, id)?;
+        }
         self.scope.delete(&key(State::Ending, mount, id))
     }
 
@@ -388,6 +397,33 @@ impl<'s, 't> LeaseStore<'s, 't> {
         self.scope.delete(&key(State::Live, mount, &format!("{path}/{name}")))
     }
 
+    /// A quota counts a lease from now on, a token's too.
+    ///
+    /// # Errors
+    /// Where the entry cannot be written.
+    pub fn mark(&mut self, quota: &str, mount: &str, id: &str) -> Result<(), Error> {
+        self.scope.put(&quota_key(quota, mount, id), &())
+    }
+
+    /// It counts it no more; `quota` may be empty.
+    ///
+    /// # Errors
+    /// Where the entry cannot be written.
+    pub fn unmark(&mut self, quota: &str, mount: &str, id: &str) -> Result<(), Error> {
+        if quota.is_empty() {
+            return Ok(());
+        }
+        self.scope.delete(&quota_key(quota, mount, id))
+    }
+
+    /// How many a quota counts; not noted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_marked(&mut self, quota: &str) -> Result<u64, Error> {
+        self.scope.directory_records(&quota_directory(quota))
+    }
+
     /// Goes to where a token's leases are noted: its namespace, which may be one above.
     fn of_token<R>(
         &mut self,
@@ -474,6 +510,14 @@ fn token_directory(token: &str) -> String {
 
 fn token_key(token: &str, id: &str) -> String {
     format!("{}/{}", token_directory(token), as_name(id))
+}
+
+fn quota_directory(quota: &str) -> String {
+    format!("lease/quota/{quota}")
+}
+
+fn quota_key(quota: &str, mount: &str, id: &str) -> String {
+    format!("{}/{}", quota_directory(quota), as_name(&format!("{mount}/{id}")))
 }
 
 fn filing_id(mount: &str, id: &str) -> String {

@@ -70,6 +70,7 @@ impl Pipeline {
             acts: facts.acts_on_revoke,
             token: owner,
             expires_at_most,
+            quota: known.place.mark(),
             ..LeaseEntry::default()
         };
         LeaseStore::new(&mut core).register(&target.entry.accessor, &lease.id, entry)?;

@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** no request takes a mount over its quota. Each has a place from before it looks
 //! at the count until it is answered, so that those under way count each other; what is stored is
-//! looked up in one step with that, as it is now. Nothing is counted but in the store.
+//! looked up in one step with that, as it is now. Nothing is counted but in the store: by what a
+//! mount's directory holds, or by the marks of a quota that is for less than a mount.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Known, Pipeline, ROOT_CORE};
-use crate::quota::LeaseLimit;
+use crate::auth::token::TokenStore;
 use crate::request::{Error, Reply, Request};
 use crate::router::Target;
 use crate::txn::Txn;
@@ -27,6 +28,15 @@ pub(super) struct OwnPlace(Mutex<Option<Place>>);
 struct Place {
     taken: Arc<Mutex<Taken>>,
     name: String,
+    /// What the lease is to be marked with; empty: nothing.
+    mark: String,
+}
+
+impl OwnPlace {
+    /// What the lease is to be marked with; empty: nothing.
+    pub(super) fn mark(&self) -> String {
+        lock(&self.0).as_ref().map(|place| place.mark.clone()).unwrap_or_default()
+    }
 }
 
 impl Pipeline {
@@ -50,7 +60,11 @@ impl Pipeline {
         };
         let namespace = request.namespace.as_str();
         let mount = format!("{namespace}{}", target.entry.api_path());
-        let Some(limit) = quotas.lease_limit_of(namespace, &mount) else {
+        let path = format!("{namespace}{}", request.path);
+        let logs_in = target.found.is_some_and(|found| found.login);
+        let role = request.params.get("role").and_then(|role| role.as_str());
+        let role = role.filter(|_| logs_in);
+        let Some(limit) = quotas.lease_limit_of(namespace, &mount, &path, role) else {
             return Ok(());
         };
         let mut taken = lock(&self.places.0);
@@ -59,19 +73,36 @@ impl Pipeline {
         } else {
             quotas.leases(&mut txn.scope(ROOT_CORE), limit)?
         };
-        let LeaseLimit { name, max_leases, .. } = limit;
-        let under_way = taken.get(name).copied().unwrap_or_default();
-        if count.saturating_add(under_way) >= *max_leases {
+        let under_way = taken.get(&limit.name).copied().unwrap_or_default();
+        if count.saturating_add(under_way) >= limit.max_leases {
             self.measured.lease_refused();
             // As in Vault, through its formatter of many errors: scripts look for it.
             return Err(Error::TooMany(format!(
-                "1 error occurred:\n\t* request path {:?}: lease count quota exceeded\n\n",
-                format!("{namespace}{}", request.path)
+                "1 error occurred:\n\t* request path {path:?}: lease count quota exceeded\n\n"
             )));
         }
-        taken.insert(name.clone(), under_way.saturating_add(1));
-        *own = Some(Place { taken: self.places.0.clone(), name: name.clone() });
+        taken.insert(limit.name.clone(), under_way.saturating_add(1));
+        let (name, mark) = (limit.name.clone(), limit.mark.clone());
+        *own = Some(Place { taken: self.places.0.clone(), name, mark });
         Ok(())
+    }
+
+    /// Lets a quota of a role or a path count the token that was made, if there is one.
+    pub(super) fn mark_token(
+        &self,
+        txn: &mut Txn,
+        known: &Known,
+        reply: &Reply,
+    ) -> Result<(), Error> {
+        let Some(auth) = reply.auth.as_ref().filter(|auth| !auth.accessor.is_empty()) else {
+            return Ok(());
+        };
+        let mark = known.place.mark();
+        if mark.is_empty() {
+            return Ok(());
+        }
+        let now = txn.now();
+        TokenStore::new(&mut txn.core()).count_for(&auth.accessor, &mark, now)
     }
 }
 

@@ -388,6 +388,7 @@ impl Pipeline {
             let warning = self.issue(txn, request, &target.entry, auth)?;
             reply.warnings.extend(warning);
         }
+        self.mark_token(txn, known, &reply)?;
         Ok(reply)
     }
 

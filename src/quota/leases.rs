@@ -1,5 +1,5 @@
-//! Lease-count quotas as they are stored: one for a mount, one for all of a namespace that have
-//! none.
+//! Lease-count quotas as they are stored: one for a role of logins, one for a path, one for a
+//! mount, one for all of a namespace that have none.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,13 @@ pub struct LeaseLimit {
     /// Of the namespace that the path is in, with a trailing slash; empty: the root namespace.
     #[serde(default)]
     pub namespace: String,
+    /// Counts logins with this role alone; its path is a mount's then.
+    #[serde(default)]
+    pub role: String,
+    /// Of one of a role or a path: what its leases are marked with, since the mount's directory
+    /// tells nothing of them. Those made before it are not counted. Else empty.
+    #[serde(default)]
+    pub mark: String,
     /// More than 0.
     pub max_leases: u64,
     /// Of a namespace's: counts those below, too, that have none of their own.
@@ -70,19 +77,49 @@ impl QuotaStore<'_, '_> {
     pub(super) fn compile_lease_limits(&mut self, quotas: &mut Quotas) -> Result<(), Error> {
         for name in self.scope.peek_names(LEASE_LIMITS)? {
             if let Some(limit) = self.scope.peek_shared::<LeaseLimit>(&key(&name))? {
-                quotas.leases.insert(limit.path.clone(), LeaseLimit::clone(&limit));
+                quotas.add_lease_limit(LeaseLimit::clone(&limit));
             }
         }
+        quotas.lease_globs.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         Ok(())
     }
 }
 
 impl Quotas {
-    /// The one that counts for a mount of a namespace: its own, or the namespace's. Paths begin
-    /// with the namespace's.
-    pub fn lease_limit_of(&self, namespace: &str, mount_path: &str) -> Option<&LeaseLimit> {
-        let own = self.leases.get(mount_path).filter(|limit| limit.is_of_mount());
-        own.or_else(|| self.lease_limit_of_namespace(namespace))
+    fn add_lease_limit(&mut self, limit: LeaseLimit) {
+        if !limit.role.is_empty() {
+            self.lease_roles.insert((limit.path.clone(), limit.role.clone()), limit);
+        } else if limit.mark.is_empty() {
+            self.leases.insert(limit.path.clone(), limit);
+        } else if let Some(prefix) = limit.path.strip_suffix('*') {
+            self.lease_globs.push((prefix.to_owned(), limit));
+        } else {
+            self.lease_paths.insert(limit.path.trim_end_matches('/').to_owned(), limit);
+        }
+    }
+
+    /// The one that counts for a lease of a mount of a namespace: of the login's role, else of the
+    /// path, the longest beginning of it, the mount, or the namespace. Paths begin with the
+    /// namespace's.
+    pub fn lease_limit_of(
+        &self,
+        namespace: &str,
+        mount_path: &str,
+        path: &str,
+        role: Option<&str>,
+    ) -> Option<&LeaseLimit> {
+        let of_role = role
+            .filter(|_| !self.lease_roles.is_empty())
+            .and_then(|role| self.lease_roles.get(&(mount_path.to_owned(), role.to_owned())));
+        let of_mount = || self.leases.get(mount_path).filter(|limit| limit.is_of_mount());
+        of_role
+            .or_else(|| self.lease_paths.get(path.trim_end_matches('/')))
+            .or_else(|| {
+                let found = self.lease_globs.iter().find(|(prefix, _)| path.starts_with(prefix));
+                found.map(|(_, limit)| limit)
+            })
+            .or_else(of_mount)
+            .or_else(|| self.lease_limit_of_namespace(namespace))
     }
 
     /// The one for all mounts of a namespace that have none: its own, or the next above that is
@@ -123,6 +160,9 @@ impl Quotas {
         namespace: &str,
         limit: &LeaseLimit,
     ) -> Result<u64, Error> {
+        if !limit.mark.is_empty() {
+            return LeaseStore::new(core).count_marked(&limit.mark);
+        }
         let mut accessor = |limit: &LeaseLimit| {
             let path = limit.path.strip_prefix(namespace).unwrap_or_default();
             let mount = MountPlaces::new(core).at(path)?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Node;
-use super::quotas::{Named, check_lengths, place};
+use super::quotas::{Named, check_lengths, check_role, place};
 use crate::framework::{Call, NoParams, Route};
 use crate::quota::{LeaseLimit, QUOTAS_MAX, QuotaStore};
 use crate::request::{Error, Reply};
@@ -28,11 +28,11 @@ struct Write {
     #[serde(default)]
     #[expect(dead_code, reason = "known, so that it causes no warning")]
     r#type: String,
-    /// A mount; or a namespace (empty: the root's) for all its mounts that have no quota of their
-    /// own.
+    /// A mount; a path in one, maybe with `*` at its end; or a namespace (empty: the root's) for
+    /// all its mounts that have no quota of their own.
     #[serde(default)]
     path: String,
-    /// Of a login: leases are not counted by it, so it must be empty.
+    /// Counts the logins with this role alone, of the auth mount at `path`.
     #[serde(default)]
     role: String,
     /// Leases at one time, tokens among them.
@@ -57,7 +57,7 @@ async fn read(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
         "max_leases": limit.max_leases,
         "name": limit.name,
         "path": limit.path,
-        "role": "",
+        "role": limit.role,
         "type": "lease-count",
     }))
 }
@@ -67,27 +67,31 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
     let max_leases = u64::try_from(input.max_leases).ok().filter(|most| *most > 0);
     let max_leases =
         max_leases.ok_or_else(|| Error::bad_request("'max_leases' is invalid: at least 1"))?;
-    if !input.role.is_empty() {
-        return Err(Error::bad_request(
-            "leases are not counted by role: leave `role` empty, and give a mount or nothing as \
-             `path`",
-        ));
-    }
     let place = place(call, &input.path)?;
     let (path, mount) = (place.path.clone(), place.mount_path());
-    if place.mount.is_some() && mount != path {
+    check_role(&input.role, &path, place.mount.as_ref())?;
+    let is_within = place.mount.is_some() && mount != path;
+    if is_within && !input.role.is_empty() {
         return Err(Error::BadRequest(format!(
-            "leases are not counted by path: {path:?} is within the mount {mount:?}, which a \
-             lease-count quota can be for"
+            "a role's quota is for the whole mount: give {mount:?} as `path`"
         )));
+    }
+    let mut mark = String::new();
+    if is_within || !input.role.is_empty() {
+        mark = call.rng.base62(MARK_LENGTH);
     }
     let mut store = QuotaStore::new(&mut call.storage);
     let names = store.lease_limits()?;
     for name in &names {
         if let Some(other) = store.lease_limit(name)?
-            && other.name != input.name
             && other.path == path
+            && other.role == input.role
         {
+            if other.name == input.name {
+                // It goes on counting what it has counted.
+                mark = other.mark;
+                continue;
+            }
             return Err(Error::BadRequest(format!(
                 "quota rule with similar properties exists under the name {name:?}"
             )));
@@ -101,10 +105,15 @@ async fn write(call: &mut Call<'_, Node>, input: Write) -> Result<Reply, Error> 
         inheritable: input.inheritable.unwrap_or(path.is_empty()),
         namespace: place.namespace,
         path,
+        role: input.role,
+        mark,
         max_leases,
     })?;
     Ok(Reply::default())
 }
+
+/// Enough that no two quotas share one.
+const MARK_LENGTH: usize = 24;
 
 async fn delete(call: &mut Call<'_, Node>, input: Named) -> Result<Reply, Error> {
     QuotaStore::new(&mut call.storage).delete_lease_limit(&input.name)?;

@@ -224,7 +224,7 @@ pub(super) fn place(call: &mut Call<'_, Node>, path: &str) -> Result<Place, Erro
 }
 
 /// A role means something where logins name one.
-fn check_role(role: &str, path: &str, mount: Option<&MountEntry>) -> Result<(), Error> {
+pub(super) fn check_role(role: &str, path: &str, mount: Option<&MountEntry>) -> Result<(), Error> {
     if role.is_empty() {
         return Ok(());
     }

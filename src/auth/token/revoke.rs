@@ -208,7 +208,9 @@ impl TokenStore<'_, '_> {
             self.at(&entry.parent, |store, parent| store.scope.delete(&child_key(parent, &child)))?;
         }
         if let Some(mount) = entry.leased_by() {
-            LeaseStore::new(self.scope).forget_token(mount, &entry.path, name)?;
+            let mut leases = LeaseStore::new(self.scope);
+            leases.forget_token(mount, &entry.path, name)?;
+            leases.unmark(&entry.quota, mount, &format!("{}/{name}", entry.path))?;
         }
         if entry.filed > 0 {
             Expiry::new(self.scope).unfile(&expiry_id(name), entry.filed)?;

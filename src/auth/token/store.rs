@@ -61,6 +61,9 @@ pub struct TokenEntry {
     pub mount_accessor: String,
     /// Of the mount among whose leases it is, where no auth method made it; empty: of none.
     pub lease_mount: String,
+    /// Which lease-count quota of a path or a role counts it; empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub quota: String,
     /// What the auth method that made it is shown again at a renewal.
     #[serde(skip_serializing_if = "Params::is_empty")]
     pub internal: Params,
@@ -304,6 +307,24 @@ impl<'s, 't> TokenStore<'s, 't> {
         }
         self.update(&name, &entry)?;
         Ok((token, entry))
+    }
+
+    /// A lease-count quota counts a token from now on, which it marks. What has no record, such as
+    /// a batch token, is not counted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn count_for(&mut self, accessor: &str, mark: &str, now: Timestamp) -> Result<(), Error> {
+        let Some((name, entry)) = self.by_accessor(accessor, now)? else {
+            return Ok(());
+        };
+        let entry = TokenEntry { quota: mark.to_owned(), ..TokenEntry::clone(&entry) };
+        if let Some(mount) = entry.leased_by() {
+            let id = format!("{}/{name}", entry.path);
+            LeaseStore::new(self.scope).mark(mark, mount, &id)?;
+            self.update(&name, &entry)?;
+        }
+        Ok(())
     }
 
     /// Lets a token live until `ttl` seconds from now. Its filing stays where it is unless that

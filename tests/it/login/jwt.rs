@@ -107,6 +107,28 @@ fn program_logs_in_by_a_token_that_another_system_signed() {
 }
 
 #[test]
+fn a_role_may_have_so_many_tokens() {
+    let issuer = Issuer::new("k");
+    let server = with_keys(&issuer);
+    role(&server, "r", &json!({}));
+    role(&server, "other", &json!({}));
+    let quota = json!({"path": "auth/jwt", "role": "r", "max_leases": 1});
+    server.write("sys/quotas/lease-count/q", &quota).unwrap();
+    let jwt = issuer.sign(&claims(&json!({})));
+    let first = log_in(&server, "r", &jwt).unwrap();
+    let refused = log_in(&server, "r", &jwt);
+    assert!(matches!(refused, Err(Error::TooMany(_))), "{refused:?}");
+    log_in(&server, "other", &jwt).unwrap();
+    let read = data(server.read("sys/quotas/lease-count/q").unwrap());
+    assert_eq!((&read["role"], &read["counter"]), (&json!("r"), &json!(1)));
+    server.write("auth/token/revoke", &json!({"token": first.client_token})).unwrap();
+    log_in(&server, "r", &jwt).unwrap();
+    let within = json!({"path": "auth/jwt/login", "role": "r", "max_leases": 1});
+    let said = line(server.write("sys/quotas/lease-count/w", &within));
+    assert_eq!(said, "400 a role's quota is for the whole mount: give \"auth/jwt/\" as `path`");
+}
+
+#[test]
 fn groups_of_a_token_make_members_of_external_groups() {
     let issuer = Issuer::new("k");
     let server = with_keys(&issuer);

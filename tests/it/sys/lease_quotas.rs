@@ -141,6 +141,62 @@ fn counter_of_tokens(server: &Server) -> u64 {
 }
 
 #[test]
+fn a_path_may_have_so_many_leases_of_its_own() {
+    let backend = Arc::new(Backend::default());
+    let server = Server::with_mounts(vec![("db/", backend_engine(&backend))]);
+    let before = issue(&server, "db/creds/app");
+    limit(&server, "app", "db/creds/app", 2);
+    limit(&server, "others", "db/creds/o*", 1);
+    let first = issue(&server, "db/creds/app");
+    issue(&server, "db/creds/app");
+    issue(&server, "db/creds/other");
+    for path in ["db/creds/app", "db/creds/other", "db/creds/once-more"] {
+        assert!(matches!(server.read(path), Err(Error::TooMany(_))), "{path}");
+    }
+    issue(&server, "db/creds/free");
+    // Those that were there before are not counted; of the others each, whatever ends it.
+    assert_eq!((counter(&server, "app"), counter(&server, "others")), (json!(2), json!(1)));
+    revoke(&server, &before.id).unwrap();
+    assert!(matches!(server.read("db/creds/app"), Err(Error::TooMany(_))));
+    renew(&server, &first.id, 60).unwrap();
+    revoke(&server, &first.id).unwrap();
+    work(&server);
+    issue(&server, "db/creds/app");
+    assert_eq!(counter(&server, "app"), 2);
+    // A change goes on counting what was counted.
+    limit(&server, "app", "db/creds/app", 3);
+    issue(&server, "db/creds/app");
+    assert!(matches!(server.read("db/creds/app"), Err(Error::TooMany(_))));
+    server.write("sys/leases/revoke-force/db/creds/app", &json!({})).unwrap();
+    work(&server);
+    assert_eq!(counter(&server, "app"), 0);
+}
+
+#[test]
+fn a_login_path_may_have_so_many_tokens_of_its_own() {
+    let server = with_bob();
+    server.write("auth/userpass/users/eve", &json!({"password": "pw"})).unwrap();
+    limit(&server, "bob", "auth/userpass/login/bob", 1);
+    limit(&server, "tokens", "auth/token/create", 1);
+    let bob = log_in(&server).unwrap();
+    assert!(log_in(&server).unwrap_err().contains(EXCEEDED));
+    let eve =
+        server.send(Operation::Update, "auth/userpass/login/eve", &json!({"password": "pw"}), "");
+    assert!(eve.is_ok());
+    assert!(!is_refused(&server, "auth/token/create", &json!({"policies": ["default"]})));
+    assert!(is_refused(&server, "auth/token/create", &json!({"policies": ["default"]})));
+    assert!(!is_refused(&server, "auth/token/create-orphan", &json!({"policies": ["default"]})));
+    assert_eq!((counter(&server, "bob"), counter(&server, "tokens")), (json!(1), json!(1)));
+    server.write("auth/token/revoke", &json!({"token": bob.client_token})).unwrap();
+    work(&server);
+    assert_eq!(counter(&server, "bob"), 0);
+    log_in(&server).unwrap();
+    server.set_time(40 * 24 * 3600);
+    work(&server);
+    assert_eq!((counter(&server, "bob"), counter(&server, "tokens")), (json!(0), json!(0)));
+}
+
+#[test]
 fn quotas_are_written_read_listed_and_deleted() {
     let server = with_bob();
     assert_eq!(line(server.list("sys/quotas/lease-count")), "204");
@@ -153,12 +209,8 @@ fn quotas_are_written_read_listed_and_deleted() {
         (json!({"max_leases": "many"}), "400 Field validation failed"),
         (json!({"max_leases": 1, "path": "nosuch"}), "400 invalid mount path \"nosuch\""),
         (
-            json!({"max_leases": 1, "path": "auth/userpass/login/bob"}),
-            "400 leases are not counted by path",
-        ),
-        (
             json!({"max_leases": 1, "path": "auth/userpass", "role": "x"}),
-            "400 leases are not counted by role",
+            "400 Mount path \"auth/userpass/\" does not support use with role-based quotas",
         ),
         (json!({"max_leases": 1, "path": "x".repeat(5000)}), "400 a quota's name has at most"),
     ] {
