@@ -246,7 +246,8 @@ impl Pipeline {
         let mut known = Known { operation: request.operation, term, ..Known::default() };
         let mut place = None;
         let outcome = loop {
-            match guarded(self.attempt(request, asked, &mut known)).await {
+            // On the heap, as what follows: it is large, and whoever awaits it is larger yet.
+            match guarded(Box::pin(self.attempt(request, asked, &mut known))).await {
                 Ok(Attempt::Done(outcome)) => break *outcome,
                 Ok(Attempt::Conflict(contested)) => {
                     self.measured.conflict();
@@ -278,7 +279,7 @@ impl Pipeline {
         }
         let outcome = match outcome {
             Ok(_) if asked == Asked::Verdict => guarded(act).await,
-            Ok(reply) => self.finish(reply, &known.place(), deadline).await,
+            Ok(reply) => Box::pin(self.finish(reply, &known.place(), deadline)).await,
             Err(error) => Err(error),
         };
         self.measured.request(&known, begun.elapsed());

@@ -79,6 +79,21 @@ pub fn plan(
     if !nodes.contains_key(&own) {
         return Err(format!("this node is not among them; the cluster's members are {}", names()));
     }
+    // Each would end its log by itself, and a shorter one could win: what the longer has applied
+    // would differ for ever.
+    if nodes.len() > 1 {
+        return Err(
+            "only one node can be kept, the one whose log goes furthest: the others' data folders \
+             are emptied, and they join it"
+                .to_owned(),
+        );
+    }
+    let applied = state.position().map_err(|error| error.to_string())?.last_applied;
+    if applied.map(|id| id.index) > log.state().last.map(|id| id.index) {
+        return Err(
+            "the log ends before what is applied: start the node once without it".to_owned()
+        );
+    }
     if voters.is_empty() {
         return Err("one of them at least must vote".to_owned());
     }

@@ -214,7 +214,17 @@ impl Control {
                         followed = record;
                     }
                 }
-                Err(UnwrapError::Older) => return Ok(()),
+                Err(UnwrapError::Older) => {
+                    if self.keyring_record()?.as_ref() != Some(&record) {
+                        continue;
+                    }
+                    // A snapshot was restored while this node opened: what is stored goes first.
+                    let next = record.go_back(&current);
+                    let next = next.map_err(|error| Error::Unavailable(error.to_string()))?;
+                    if self.barrier.exchange(&current, Arc::new(next)) {
+                        followed = record;
+                    }
+                }
                 Err(error) => {
                     return Err(Error::Unavailable(format!(
                         "the keys have changed while this node opened, try again: {error}"

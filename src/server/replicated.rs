@@ -186,6 +186,11 @@ impl Replicated {
         self.marks.folder()
     }
 
+    /// Other nodes are served no more.
+    pub(super) fn close_port(&self) {
+        self.stop.send_replace(true);
+    }
+
     pub fn info(&self) -> &NodeInfo {
         &self.info
     }
@@ -320,7 +325,7 @@ impl Consensus for Replicated {
 
     fn shut_down(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            self.stop.send_replace(true);
+            self.close_port();
             self.raft.shutdown().await;
         })
     }

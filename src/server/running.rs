@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consensus::Role;
+use super::control::Control;
 use super::log::log;
 use super::metrics::{register_listener, watch_leadership};
 use super::notify::{Life, Notify, tell};
@@ -63,6 +64,18 @@ pub struct Running {
     pub node: Node,
     listeners: Vec<Listener>,
     tasks: Tasks,
+    _port: Port,
+}
+
+/// Dropped, it ends the service to other nodes, which would keep the node alive by itself.
+struct Port(Arc<Control>);
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if let Some(node) = self.0.consensus.replicated() {
+            node.close_port();
+        }
+    }
 }
 
 impl Running {
@@ -92,7 +105,8 @@ impl Running {
         tasks.spawn("restores", watch_restores(node.control.clone(), node.pipeline.clone()));
         tasks.spawn("cors", watch_cors(node.control.clone(), cors));
         entrance.open(node.service.clone());
-        Self { node, listeners, tasks }
+        let _port = Port(node.control.clone());
+        Self { node, listeners, tasks, _port }
     }
 
     /// Keeps asking to join, until this node belongs to a cluster.

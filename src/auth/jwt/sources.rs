@@ -249,7 +249,8 @@ async fn discover(web: &Web, issuer: &str) -> Result<Provider, String> {
     }
     // What comes over TLS must not lead away from it.
     let leads_away = |to: &str| issuer.starts_with("https://") && to.starts_with("http://");
-    if leads_away(&provider.jwks_uri) || leads_away(&provider.token_endpoint) {
+    let endpoints = [&provider.jwks_uri, &provider.token_endpoint, &provider.userinfo_endpoint];
+    if endpoints.into_iter().any(|to| leads_away(to)) {
         return Err(format!("{url}: its endpoints are not served over https"));
     }
     Ok(provider)

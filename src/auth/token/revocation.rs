@@ -58,6 +58,10 @@ async fn revoke_orphan(call: &mut Call<'_>, input: OfToken) -> Result<Reply, Err
     }
     let found = named(call, input)?;
     let found = found.ok_or_else(|| Error::bad_request("token to revoke not found"))?;
+    // Sudo here says nothing of the namespaces above, where its children would become orphans.
+    if found.name.contains('@') {
+        return Err(Error::bad_request("token to revoke not found"));
+    }
     check_type(&found)?;
     TokenStore::new(&mut call.storage).revoke_alone(&found.name)?;
     Ok(Reply::default())

@@ -13,7 +13,7 @@ use super::store::{
 use crate::clock::Timestamp;
 use crate::expiry::{Expiry, Outcome};
 use crate::job::{Job, JobKind, delete_tree};
-use crate::lease::{Force, LeaseStore, State, is_token_name, path_and_name};
+use crate::lease::{ATTEMPTS_MAX, Force, LeaseStore, State, is_token_name, path_and_name};
 use crate::request::Error;
 use crate::text::of_name;
 
@@ -290,6 +290,23 @@ impl TokenStore<'_, '_> {
                 leases.end(&mount, &of_name(file), now, Force::Yes)?;
             }
             if !page.names.is_empty() {
+                return Ok(Ending::More);
+            }
+        }
+        // Nor is there anyone who would wait for what was tried so often and is not reached.
+        for mount in LeaseStore::new(self.scope).mounts(State::Waiting)? {
+            let mut leases = LeaseStore::new(self.scope);
+            let page = leases.page(State::Waiting, &mount, None, STEP_LEASES_MAX)?;
+            let mut ended = false;
+            for file in &page.names {
+                let id = of_name(file);
+                let entry = leases.get_in(State::Waiting, &mount, &id)?;
+                if entry.is_some_and(|entry| entry.attempts >= ATTEMPTS_MAX - 1) {
+                    leases.end(&mount, &id, now, Force::Yes)?;
+                    ended = true;
+                }
+            }
+            if ended {
                 return Ok(Ending::More);
             }
         }

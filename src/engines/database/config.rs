@@ -98,7 +98,16 @@ pub(super) async fn write(call: &mut Call<'_, State>, input: Write) -> Result<Re
     let database = connection.database(state).map_err(refuse)?;
     let sample = About { display_name: "", role_name: "", now: call.now, rng: call.rng };
     let template = connection.template(state).and_then(|template| template.render(sample));
-    template.map_err(|error| refuse(format!("unable to initialize username template: {error}")))?;
+    let rendered = template
+        .map_err(|error| refuse(format!("unable to initialize username template: {error}")))?;
+    // A name that comes again is somebody's: what failed for one would be undone for the other.
+    let sample = About { display_name: "", role_name: "", now: call.now, rng: call.rng };
+    let again = connection.template(state).and_then(|template| template.render(sample));
+    if again.is_ok_and(|again| again == rendered) {
+        return Err(refuse(
+            "username_template must make another name each time: use `random`".into(),
+        ));
+    }
     if verifies {
         database.verify().await.map_err(|Failure { text, .. }| {
             refuse(format!("error verifying connection: {text}"))

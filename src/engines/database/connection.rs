@@ -138,6 +138,14 @@ impl Connection {
         call.storage.put(&key(name), self)
     }
 
+    /// Whether a password stands in the URL as it is: what is put there unescaped may end it.
+    pub(super) fn fits_url(&self, password: &Password) -> bool {
+        let url = self.details.connection_url.trim();
+        let is_escaped = url.contains("://") && !self.details.disable_escaping;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        is_escaped || password.expose().bytes().all(is_plain)
+    }
+
     /// # Errors
     /// As in Vault, 500 where it is not.
     pub(super) fn check_allowed(&self, role: &str) -> Result<(), Error> {

@@ -174,4 +174,5 @@ pub(super) async fn renew(
 const GRACE_SECONDS: u64 = 5;
 
 /// As long as an act outside may take, and a statement after whoever sent it has gone.
-const MAY_BE_UNDER_WAY: Duration = Duration::from_secs(60);
+/// How long a database may be at a statement of whom it has lost.
+pub(super) const MAY_BE_UNDER_WAY: Duration = Duration::from_secs(60);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Name;
 use super::connection::Connection;
+use super::creds::MAY_BE_UNDER_WAY;
 use super::password::generate;
 use super::plugin::{Failure, Login};
 use super::{State, names};
@@ -34,6 +35,12 @@ pub(super) async fn prepare(call: &mut Call<'_, State>, input: Name) -> Result<I
         ));
     }
     let password = generate(call, &connection.password_policy)?;
+    if !connection.fits_url(&password) {
+        return Err(failed(
+            "the password policy makes passwords that connection_url cannot hold: leave out all but \
+             letters, digits, `-`, `_` and `.`, or use a URL without disable_escaping",
+        ));
+    }
     connection.pending = Some(password);
     connection.save(call, &input.name)?;
     Intent::of(&Rotation { connection: input.name })
@@ -79,6 +86,10 @@ pub(super) async fn settle(
     }
     let login = database.login(&details.username, &details.password).await;
     if login.map_err(Failure::retried)? == Login::Taken {
+        // The database may still be at what was sent to it.
+        if call.now.since(begun.since) < MAY_BE_UNDER_WAY {
+            return Err(Error::Unavailable(UNDER_WAY.into()));
+        }
         let kept = Connection { pending: None, ..Connection::clone(&connection) };
         return kept.save(call, &name);
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::connection::Connection;
+use super::creds::MAY_BE_UNDER_WAY;
 use super::password::generate;
 use super::plugin::{Failure, Login};
 use super::role::{Name, supported};
@@ -32,6 +33,7 @@ pub(super) struct Rotation {
 pub(super) async fn prepare(call: &mut Call<'_, State>, input: Name) -> Result<Intent, Error> {
     let role = StaticRole::find(call, &input.name)?;
     let role = role.ok_or_else(|| Error::bad_request("no static role found for role name"))?;
+    Connection::get(call, &role.db_name)?.check_allowed(&input.name)?;
     begin(call, &input.name, role)?;
     Intent::of(&Rotation { role: input.name, creates: false })
 }
@@ -87,7 +89,7 @@ pub(super) async fn settle(
 ) -> Result<(), Error> {
     let Rotation { role: name, creates } = begun.intent;
     if creates {
-        return settle_creation(call, &name).await;
+        return settle_creation(call, &name, begun.since).await;
     }
     let Some(mut role) = StaticRole::find(call, &name)? else {
         return Ok(());
@@ -103,6 +105,10 @@ pub(super) async fn settle(
         let (_, database) = Connection::open(call, &role.db_name)?;
         let login = database.login(&role.username, &pending).await.map_err(Failure::retried)?;
         if login == Login::Refused {
+            // The database may still be at what was sent to it.
+            if call.now.since(begun.since) < MAY_BE_UNDER_WAY {
+                return Err(Error::Unavailable("looked at once more".into()));
+            }
             role.pending = None;
             return skip(call, &name, role);
         }
@@ -112,7 +118,11 @@ pub(super) async fn settle(
 
 /// Of a role whose client was not told that it is there: it is, where the database has taken its
 /// password.
-async fn settle_creation(call: &mut Call<'_, State>, name: &str) -> Result<(), Error> {
+async fn settle_creation(
+    call: &mut Call<'_, State>,
+    name: &str,
+    since: Timestamp,
+) -> Result<(), Error> {
     let Some(role) = call.storage.get::<StaticRole>(&new_key(name))? else {
         return Ok(());
     };
@@ -122,6 +132,8 @@ async fn settle_creation(call: &mut Call<'_, State>, name: &str) -> Result<(), E
         let login = database.login(&role.username, &pending).await.map_err(Failure::retried)?;
         if login == Login::Taken && StaticRole::find(call, name)?.is_none() {
             apply(call, name, role).await.map_err(Failure::retried)??;
+        } else if login == Login::Refused && call.now.since(since) < MAY_BE_UNDER_WAY {
+            return Err(Error::Unavailable("looked at once more".into()));
         }
     }
     call.storage.delete(&new_key(name))
@@ -141,6 +153,9 @@ pub(super) async fn settle_due(
         return Ok(());
     }
     if role.pending.is_none() && is_past_window(&role, call.now) {
+        return skip(call, &name, role);
+    }
+    if Connection::find(call, &role.db_name)?.is_none() {
         return skip(call, &name, role);
     }
     begin(call, &name, role)?;

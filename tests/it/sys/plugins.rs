@@ -12,8 +12,18 @@ fn the_catalog_is_what_can_be_mounted() {
         assert!(catalog[kind].as_array().unwrap().contains(&json!(name)), "{detail}");
         let one = data(server.read(&format!("sys/plugins/catalog/{kind}/{name}")).unwrap());
         assert_eq!((&one["name"], &one["builtin"]), (&json!(name), &json!(true)));
-        let table = if kind == "auth" { "auth" } else { "mounts" };
-        let enabled = server.write(&format!("sys/{table}/x-{name}"), &json!({"type": name}));
+        let enabled = match kind {
+            "auth" => server.write(&format!("sys/auth/x-{name}"), &json!({"type": name})),
+            "database" => {
+                let _there = server.write("sys/mounts/database", &json!({"type": "database"}));
+                let connection = json!({
+                    "plugin_name": name, "verify_connection": false,
+                    "connection_url": "postgres://{{username}}:{{password}}@h/d", "username": "u",
+                });
+                server.write(&format!("database/config/x-{name}"), &connection)
+            }
+            _ => server.write(&format!("sys/mounts/x-{name}"), &json!({"type": name})),
+        };
         assert!(enabled.is_ok(), "{kind} {name}: {enabled:?}");
     }
     let listed = data(server.list("sys/plugins/catalog/secret").unwrap());

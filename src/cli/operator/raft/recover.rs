@@ -9,19 +9,20 @@ use serde_json::json;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
-/// Make the servers that are left the whole cluster, after a majority was lost for good
+/// Make a server that is left the whole cluster, after a majority was lost for good
 ///
-/// What only the lost servers had is gone, and they must never be started again with their data.
+/// What only the other servers had is gone, and they must never be started again with their data.
 /// The server of the data folder must be stopped; it carries the recovery out when it starts next.
-/// Where several servers are left, run this for each of them, with the same names.
+/// Where several servers are left, keep the one whose log goes furthest (`operator diagnose` tells);
+/// the others' data folders are emptied, and they join it.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
     /// The server's data folder, as `path` of `storage "raft"`.
     #[arg(long, value_name = "FOLDER")]
     path: PathBuf,
-    /// The node ID of a server that is left, this one among them; may be repeated.
+    /// The node ID of the server.
     #[arg(long, value_name = "ID", required_unless_present = "cancel")]
-    peer: Vec<String>,
+    peer: Option<String>,
     /// Take back what was asked for, where the server has not been started since.
     #[arg(long)]
     cancel: bool,
@@ -43,8 +44,8 @@ pub(in crate::cli) fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<
             args.path.display()
         )));
     }
-    let peers: Vec<_> = args.peer.iter().map(|id| json!({ "id": id.trim() })).collect();
-    let text = format!("{:#}\n", json!(peers));
+    let peer = args.peer.as_deref().unwrap_or_default().trim();
+    let text = format!("{:#}\n", json!([{ "id": peer }]));
     fs::create_dir_all(&folder).map_err(failed)?;
     let written = fs::File::create(&file).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
@@ -52,8 +53,7 @@ pub(in crate::cli) fn run(session: &mut Session<'_, '_>, args: &Args) -> Result<
     });
     written.map_err(failed)?;
     session.success(&format!(
-        "Success! Start the server: it will make {} the whole cluster.\n\
-         Until then, `-cancel` takes this back. Never start the lost servers again with their data.",
-        args.peer.join(", ")
+        "Success! Start the server: it will make {peer} the whole cluster.\n\
+         Until then, `-cancel` takes this back. Never start the others again with their data."
     ))
 }

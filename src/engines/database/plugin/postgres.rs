@@ -56,6 +56,11 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<Session, Failure> {
+        let connecting = tokio::time::timeout(CONNECT_MAX, self.connect_in_any_time()).await;
+        connecting.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unreachable, SILENT)))
+    }
+
+    async fn connect_in_any_time(&self) -> Result<Session, Failure> {
         let mut connected = connect(&self.target.config, self.tls.as_ref()).await;
         let next = &self.details.password_next;
         if let Err(error) = &connected
@@ -66,13 +71,19 @@ impl Postgres {
             config.password(next.expose());
             connected = connect(&config, self.tls.as_ref()).await;
         }
-        connected.map_err(|error| {
+        let mut session = connected.map_err(|error| {
             let kind = match error.code() {
                 Some(code) if is_of_credentials(code) => FailureKind::Credentials,
                 _ => FailureKind::Unreachable,
             };
             Failure::new(kind, format!("failed to connect: {}", self.text(&error, &[])))
-        })
+        })?;
+        // Names are quoted for it, whatever the server has been told.
+        session.execute("SET standard_conforming_strings = on").await.map_err(|error| {
+            let text = format!("failed to connect: {}", self.text(&error, &[]));
+            Failure::new(FailureKind::Unreachable, text)
+        })?;
+        Ok(session)
     }
 
     /// A connection that works, also where others had died while nobody used them.
@@ -94,8 +105,9 @@ impl Postgres {
         fillers: &[(&str, Filler<'_>)],
     ) -> Result<(), Failure> {
         let mut filled = Vec::new();
-        for statement in expand(statements) {
-            filled.push(fill(&statement, fillers)?);
+        let statements = expand(statements);
+        for statement in &statements {
+            filled.push(fill(statement, fillers)?);
         }
         // Who ends the transaction in a statement has to live with what stands then.
         let is_split = statements.iter().any(|text| text.to_lowercase().contains("commit"));
@@ -145,7 +157,9 @@ impl Postgres {
             }
             Err(error) => {
                 let text = format!("failed to execute query: {}", self.text(&error, &[]));
-                Err(Failure::new(FailureKind::Unreachable, text))
+                let is_told = error.as_db_error().is_some();
+                let kind = if is_told { FailureKind::Refused } else { FailureKind::Unreachable };
+                Err(Failure::new(kind, text))
             }
         }
     }
@@ -192,7 +206,10 @@ impl Postgres {
     /// As Vault: what it may have been granted is taken away, as far as that is possible; then
     /// the role goes.
     async fn drop_role(&self, username: &str) -> Result<(), Failure> {
-        let _one_at_a_time = self.dropping.lock().await;
+        let waiting = tokio::time::timeout(DROPPING_WAIT_MAX, self.dropping.lock()).await;
+        let _one_at_a_time = waiting.map_err(|_| {
+            Failure::new(FailureKind::Unreachable, "other users are being taken away")
+        })?;
         let name = ("name", Filler::Text(username));
         let mut first = None;
         let mut note = |outcome: Result<(), Failure>| match outcome {
@@ -356,10 +373,19 @@ impl Database for Postgres {
         Box::pin(async move {
             let mut config = self.target.config.clone();
             config.user(username).password(password.expose());
-            match connect(&config, self.tls.as_ref()).await {
+            let connecting = connect(&config, self.tls.as_ref());
+            let Ok(connected) = tokio::time::timeout(CONNECT_MAX, connecting).await else {
+                return Err(Failure::new(FailureKind::Unreachable, SILENT));
+            };
+            match connected {
                 Ok(_) => Ok(Login::Taken),
                 Err(error) => match error.code() {
-                    Some(code) if is_of_credentials(code) => Ok(Login::Refused),
+                    Some(code) if *code == SqlState::INVALID_PASSWORD => Ok(Login::Refused),
+                    // Who may not come in from here, or not at all, says nothing of the password.
+                    Some(code) if is_of_credentials(code) => {
+                        let text = self.text(&error, &[password.expose()]);
+                        Err(Failure::new(FailureKind::Refused, format!("cannot log in: {text}")))
+                    }
                     // They come after the password was looked at.
                     Some(code)
                         if *code == SqlState::INSUFFICIENT_PRIVILEGE
@@ -425,6 +451,14 @@ fn has_crossed(error: &tokio_postgres::Error) -> bool {
 fn is_of_credentials(code: &SqlState) -> bool {
     *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
 }
+
+/// From the look-up of the name until the password was taken.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
+
+const SILENT: &str = "failed to connect: the database does not answer";
+
+/// Less than a lease has to end in, so that it is tried again instead of counted as failed.
+const DROPPING_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Whoever has hung up waits a minute: no statement is at it then.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '20s'; \

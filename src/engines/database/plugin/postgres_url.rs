@@ -29,7 +29,8 @@ pub(super) fn parse(details: &Details, username: &str, password: &str) -> Result
     };
     let url = url.replace("{{username}}", &put(username)).replace("{{password}}", &put(password));
     let (rest, options) = if is_url { of_url(&url) } else { of_words(&url)? };
-    let mut mode = "prefer".to_owned();
+    // An authority that nobody asks would only look safe.
+    let mut mode = if details.tls_ca.is_empty() { "prefer" } else { "verify-full" }.to_owned();
     for (key, value) in options {
         match key.as_str() {
             "sslmode" => mode = value,

@@ -31,6 +31,7 @@ fn each_ssl_mode_is_what_libpq_makes_of_it() {
         ("sslmode=disable", "", SslMode::Disable, None),
         ("sslmode=allow", "", SslMode::Prefer, Some(Check::Nothing)),
         ("sslmode=require", "", SslMode::Require, Some(Check::Nothing)),
+        ("", "x", SslMode::Require, Some(Check::Name)),
         ("sslmode=require", "x", SslMode::Require, Some(Check::Authority)),
         ("sslmode=verify-ca", "x", SslMode::Require, Some(Check::Authority)),
         ("sslmode=verify-full", "x", SslMode::Require, Some(Check::Name)),
