@@ -34,6 +34,8 @@ pub(crate) enum Mode {
     Works,
     /// Nothing is done.
     Fails,
+    /// It cannot be reached.
+    IsAway,
     /// It is done, and the answer is an error all the same.
     FailsAfterwards,
     /// Until [`Backend::go_on`]; then it is done.
@@ -74,6 +76,7 @@ impl Backend {
         };
         match mode {
             Mode::Fails => return Err(Error::Failed("the backend is down".into())),
+            Mode::IsAway => return Err(Error::Unavailable("the backend is away".into())),
             Mode::Hangs => self.go_on.notified().await,
             Mode::Works | Mode::FailsAfterwards | Mode::Panics => tokio::task::yield_now().await,
         }

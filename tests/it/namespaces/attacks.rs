@@ -55,6 +55,25 @@ fn who_may_make_tokens_below_without_sudo_makes_none() {
 }
 
 #[test]
+fn sudo_below_makes_no_orphans_above() {
+    let server = server();
+    let policy = r#"path "*" { capabilities = ["create", "read", "update", "sudo"] }"#;
+    let of_a = token(&server, "a/", policy);
+    let child = create(&server, "a/", &json!({"policies": ["p"]}), &of_a).unwrap().client_token;
+    let orphaned = server.send_in(
+        "a/b/",
+        Operation::Update,
+        "auth/token/revoke-orphan",
+        &json!({"token": of_a}),
+        &of_a,
+    );
+    assert_eq!(refusal(orphaned.map(crate::token::auth)), "token to revoke not found");
+    for token in [&of_a, &child] {
+        assert!(read(&server, "a/", "auth/token/lookup-self", token).is_ok());
+    }
+}
+
+#[test]
 fn what_a_token_may_do_to_itself_it_may_do_from_below() {
     let server = server();
     token(&server, "a/", r#"path "kv/*" { capabilities = ["read"] }"#);
