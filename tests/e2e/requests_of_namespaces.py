@@ -142,5 +142,4 @@ REQUESTS = [
     row("namespaces: delete one with others below", "DELETE", "sys/namespaces/ns-a"),
     row("namespaces: delete none", "DELETE", "sys/namespaces/none"),
     row("namespaces: delete", "DELETE", "sys/namespaces/b", headers=A),
-    row("namespaces: read in one that was deleted", "GET", "kv/x", headers=B),
 ]

@@ -134,7 +134,8 @@ class TokensOfOthers(DevCase):
         self.client.auth.kubernetes.configure(
             kubernetes_host=f"http://127.0.0.1:{server.server_port}",
             kubernetes_ca_cert=self.authority(key).strip(), token_reviewer_jwt="reviewer",
-            pem_keys=[pem_of(key)],
+            # Certificates are all that hvac takes.
+            pem_keys=[self.authority(key).strip()],
         )
         self.assertTrue(self.client.auth.kubernetes.read_config()["token_reviewer_jwt_set"])
         self.client.auth.kubernetes.create_role(
