@@ -18,7 +18,8 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// As stored.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+// No `Debug`: it holds a secret.
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(super) struct Config {
     /// A URL.
