@@ -56,7 +56,7 @@ pub(super) async fn rotate(call: &mut Call<'_, State>, _: Name) -> Result<Reply,
         .set_password(username, &next, &connection.root_rotation_statements)
         .await
         .map_err(told)?;
-    if database.login(username, &next).await.map_err(told)? == Login::Refused {
+    if database.login(username, &next).await.map_err(told)? != Login::Taken {
         return Err(failed(
             "the database does not take the new password after the rotation: see \
              root_rotation_statements",
@@ -83,6 +83,9 @@ pub(super) async fn settle(
     let login = database.login(&details.username, &next).await.map_err(Failure::retried)?;
     if login == Login::Taken {
         return promote(call, &name, &connection);
+    }
+    if login == Login::Unknown {
+        return Err(Error::Unavailable("the database does not let its administrator in".into()));
     }
     let login = database.login(&details.username, &details.password).await;
     if login.map_err(Failure::retried)? == Login::Taken {

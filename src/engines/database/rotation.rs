@@ -130,7 +130,8 @@ async fn settle_creation(
     if Connection::find(call, &role.db_name)?.is_some() {
         let (_, database) = Connection::open(call, &role.db_name)?;
         let login = database.login(&role.username, &pending).await.map_err(Failure::retried)?;
-        if login == Login::Taken && StaticRole::find(call, name)?.is_none() {
+        // Where the user may not log in, it is not known; the same password does no harm.
+        if login != Login::Refused && StaticRole::find(call, name)?.is_none() {
             apply(call, name, role).await.map_err(Failure::retried)??;
         } else if login == Login::Refused && call.now.since(since) < MAY_BE_UNDER_WAY {
             return Err(Error::Unavailable("looked at once more".into()));

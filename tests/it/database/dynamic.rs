@@ -177,6 +177,58 @@ fn a_rotation_of_the_administrators_password_survives_the_process() {
 }
 
 #[test]
+fn an_administrators_password_that_comes_into_force_late_is_not_forgotten() {
+    let (server, fake) = server();
+    fake.add("root", "first");
+    fake.set(Mode::Late);
+    server.write("database/rotate-root/db", &json!({})).unwrap_err();
+    fake.set(Mode::Works);
+    // The old one is still in force when it is looked at first.
+    for second in [10, 30, 59] {
+        server.set_time(second);
+        work(&server);
+    }
+    fake.arrive();
+    server.set_time(200);
+    work(&server);
+    issue(&server, "database/creds/app");
+    assert_ne!(fake.password("root"), "first");
+    assert_eq!(fake.opened().last(), Some(&fake.password("root")));
+}
+
+#[test]
+fn a_password_that_the_url_cannot_hold_is_not_set() {
+    let (server, fake) = server();
+    fake.add("root", "first");
+    let policy = "length = 12\nrule \"charset\" {\n  charset = \"a' \"\n}";
+    server.write("sys/policies/password/p", &json!({ "policy": policy })).unwrap();
+    let words = json!({
+        "connection_url": "host=h user={{username}} password={{password}}", "password_policy": "p",
+    });
+    server.write("database/config/db", &words).unwrap();
+    fake.acts();
+    let told = line(server.write("database/rotate-root/db", &json!({})));
+    assert!(told.contains("passwords that connection_url cannot hold"), "{told}");
+    assert_eq!((fake.acts(), intents(&server)), (vec![], 0));
+    let url = json!({ "connection_url": "fake://{{username}}:{{password}}@host" });
+    server.write("database/config/db", &url).unwrap();
+    server.write("database/rotate-root/db", &json!({})).unwrap();
+}
+
+#[test]
+fn a_template_that_makes_the_same_name_again_is_refused() {
+    let (server, _) = server();
+    for (template, is_taken) in
+        [("v-{{.RoleName}}", false), ("v-{{unix_time}}", false), ("v-{{random 4}}", true)]
+    {
+        let told =
+            line(server.write("database/config/db", &json!({ "username_template": template })));
+        assert_eq!(told == "204", is_taken, "{told}");
+        assert!(is_taken || told.contains("another name each time"), "{told}");
+    }
+}
+
+#[test]
 fn nothing_is_made_where_it_may_not_be() {
     let (server, fake) = server();
     server.write("database/config/db", &json!({ "allowed_roles": ["x*", "y"] })).unwrap();

@@ -20,6 +20,8 @@ struct Inner {
     mode: Mode,
     /// Administrators' passwords that connections were opened with.
     opened: Vec<String>,
+    /// What comes into force by [`Fake::arrive`]: a user and a password.
+    under_way: Option<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -52,6 +54,13 @@ impl Fake {
 
     pub(crate) fn password(&self, user: &str) -> String {
         self.inner.lock().unwrap().users.get(user).cloned().unwrap_or_default()
+    }
+
+    /// What was done later is done now.
+    pub(crate) fn arrive(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        let (user, password) = inner.under_way.take().unwrap();
+        inner.users.insert(user, password);
     }
 
     /// What was asked of it since this was asked last.
@@ -144,6 +153,8 @@ impl Database for Open {
                 self.0.act("refuse", |_| {}).await?;
                 return Err(Failure::new(FailureKind::Refused, "there is no such user"));
             }
+            let under_way = (username.to_owned(), password.expose().to_owned());
+            self.0.inner.lock().unwrap().under_way = Some(under_way);
             let change = |users: &mut BTreeMap<String, String>| {
                 users.insert(username.to_owned(), password.expose().to_owned());
             };

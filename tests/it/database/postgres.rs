@@ -189,6 +189,22 @@ fn a_static_users_password_follows() {
 }
 
 #[test]
+fn of_a_user_who_may_not_log_in_no_password_is_thrown_away() {
+    let postgres = postgres();
+    let server = server_of(&postgres);
+    postgres.ask("CREATE ROLE app1 NOLOGIN PASSWORD 'old'");
+    before_the_second_entry(&server, |log| log.change_leadership());
+    let role = json!({ "db_name": "db", "username": "app1", "rotation_period": "1h" });
+    server.write("database/static-roles/s", &role).unwrap_err();
+    server.pipeline.forget();
+    server.set_time(200);
+    work(&server);
+    let password = read(&server, "database/static-creds/s")["password"].clone();
+    postgres.ask("ALTER ROLE app1 LOGIN");
+    assert!(postgres.try_ask("SELECT 1", "app1", password.as_str().unwrap()).is_some());
+}
+
+#[test]
 fn a_name_cannot_leave_its_quotes() {
     let postgres = postgres();
     let server = server_of(&postgres);

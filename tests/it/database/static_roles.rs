@@ -133,6 +133,43 @@ fn a_new_role_is_there_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_password_that_comes_into_force_late_makes_the_role() {
+    let (server, fake) = server();
+    fake.add("app1", "old");
+    fake.set(Mode::Late);
+    let body = json!({ "db_name": "db", "username": "app1", "rotation_period": "1h" });
+    server.write("database/static-roles/s", &body).unwrap_err();
+    fake.set(Mode::Works);
+    server.set_time(30);
+    work(&server);
+    fake.arrive();
+    server.set_time(200);
+    work(&server);
+    assert_eq!(password(&server), fake.password("app1"));
+    assert_ne!(password(&server), "old");
+}
+
+#[test]
+fn a_role_whose_connection_is_gone_or_closed_to_it_is_not_rotated() {
+    let (server, fake) = server();
+    role(&server, &fake, &json!({ "rotation_period": "1h" }));
+    let before = password(&server);
+    server.write("database/config/db", &json!({ "allowed_roles": "other" })).unwrap();
+    fake.acts();
+    let told = line(server.write("database/rotate-role/s", &json!({})));
+    assert!(told.contains("\"s\" is not an allowed role"), "{told}");
+    server.delete("database/config/db").unwrap();
+    server.set_time(3600);
+    work(&server);
+    assert_eq!((fake.acts(), intents(&server)), (vec![], 0));
+    connect(&server);
+    assert_eq!(password(&server), before);
+    server.set_time(7200);
+    work(&server);
+    assert_ne!(password(&server), before);
+}
+
+#[test]
 fn a_user_is_taken_over_as_it_is_where_that_is_asked_for() {
     let (server, fake) = server();
     fake.acts();

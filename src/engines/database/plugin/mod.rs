@@ -81,6 +81,8 @@ pub enum Removed {
 pub enum Login {
     Taken,
     Refused,
+    /// The database does not look at the password: the user may not log in, or not from here.
+    Unknown,
 }
 
 /// Why a database did not do what it was asked for. The text has no secrets in it.

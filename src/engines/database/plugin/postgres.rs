@@ -381,11 +381,8 @@ impl Database for Postgres {
                 Ok(_) => Ok(Login::Taken),
                 Err(error) => match error.code() {
                     Some(code) if *code == SqlState::INVALID_PASSWORD => Ok(Login::Refused),
-                    // Who may not come in from here, or not at all, says nothing of the password.
-                    Some(code) if is_of_credentials(code) => {
-                        let text = self.text(&error, &[password.expose()]);
-                        Err(Failure::new(FailureKind::Refused, format!("cannot log in: {text}")))
-                    }
+                    // Whoever may not come in from here, or not at all.
+                    Some(code) if is_of_credentials(code) => Ok(Login::Unknown),
                     // They come after the password was looked at.
                     Some(code)
                         if *code == SqlState::INSUFFICIENT_PRIVILEGE

@@ -157,18 +157,62 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A URL as it may be shown.
+/// A URL as it may be shown, where it holds a password; also as `key=value`, or as an option.
 pub(super) fn without_password(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return without_password_word(url);
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(end);
-    let (user, host) = authority.rsplit_once('@')?;
-    let (name, password) = user.split_once(':')?;
-    if password.is_empty() || password == "{{password}}" {
+    let masked = authority.rsplit_once('@').and_then(|(user, host)| {
+        let (name, _) = user.split_once(':').filter(|(_, password)| is_literal(password))?;
+        Some(format!("{name}:{MASK}@{host}"))
+    });
+    let option = without_password_option(after);
+    if masked.is_none() && option.is_none() {
         return None;
     }
-    Some(format!("{scheme}://{name}:xxxxx@{host}{after}"))
+    let authority = masked.as_deref().unwrap_or(authority);
+    Some(format!("{scheme}://{authority}{}", option.as_deref().unwrap_or(after)))
 }
+
+fn is_literal(password: &str) -> bool {
+    !matches!(password, "" | "{{password}}" | "'{{password}}'")
+}
+
+fn without_password_option(after: &str) -> Option<String> {
+    let (path, query) = after.split_once('?')?;
+    let mut found = false;
+    let options = query.split('&').map(|option| match option.split_once('=') {
+        Some((key @ "password", value)) if is_literal(value) => {
+            found = true;
+            format!("{key}={MASK}")
+        }
+        _ => option.to_owned(),
+    });
+    let options: Vec<String> = options.collect();
+    found.then(|| format!("{path}?{}", options.join("&")))
+}
+
+/// Of `key=value` words.
+fn without_password_word(words: &str) -> Option<String> {
+    let start = words.match_indices("password").find_map(|(at, key)| {
+        let is_word = words
+            .get(..at)
+            .is_some_and(|before| before.is_empty() || before.ends_with(char::is_whitespace));
+        let value = words.get(at + key.len()..)?.trim_start().strip_prefix('=')?.trim_start();
+        is_word.then_some(words.len() - value.len())
+    })?;
+    let value = words.get(start..)?;
+    let length = word_length(value)?;
+    if !is_literal(value.get(..length)?) {
+        return None;
+    }
+    Some(format!("{}{MASK}{}", words.get(..start)?, value.get(length..)?))
+}
+
+/// As Go shows a password in a URL.
+const MASK: &str = "xxxxx";
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 

@@ -94,6 +94,13 @@ fn a_url_is_shown_without_its_password() {
         ("postgres://u@h/d", None),
         ("postgres://h/d", None),
         ("host=h", None),
+        ("postgres://u@h/d?password=pw&x=1", Some("postgres://u@h/d?password=xxxxx&x=1")),
+        ("postgres://u:pw@h?password=pw", Some("postgres://u:xxxxx@h?password=xxxxx")),
+        ("postgres://u@h/d?password={{password}}", None),
+        ("host=h password=pw user=u", Some("host=h password=xxxxx user=u")),
+        (r"password = 'p \' w' host=h", Some("password = xxxxx host=h")),
+        ("host=h password='{{password}}'", None),
+        ("host=h passwordx=pw", None),
     ];
     for (url, expected) in table {
         assert_eq!(without_password(url).as_deref(), expected, "{url}");
