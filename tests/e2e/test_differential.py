@@ -106,7 +106,8 @@ def normal(value, server, name=""):
     if name in TEXTS and isinstance(value, str):
         return "<text>"
     if isinstance(value, str):
-        text = value.replace(server.token, "<token>").replace(str(server.port), "<port>")
+        # Its digits may stand in what was drawn, too.
+        text = re.sub(rf"\b{server.port}\b", "<port>", value.replace(server.token, "<token>"))
         for pattern, stands_for in VOLATILE:
             text = re.sub(pattern, stands_for, text)
         return text
