@@ -17,20 +17,20 @@ use super::types::{LeaderId, Membership, Vote, decode_vote, encode_payload, enco
 use crate::proto::raft as proto;
 use crate::store::{Entry as StoredEntry, EntryId, Error, Flushed, SegmentLog};
 
-/// A node that stays, by its name or its raft id.
+/// The node that stays.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
+    /// Its name or its raft id.
     pub id: String,
     /// `host:port` where it has a new one.
     pub address: Option<String>,
-    pub non_voter: bool,
 }
 
 /// What became of it.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Recovery {
-    /// The names of those that stay.
-    pub kept: Vec<String>,
+    /// The name of the node that stays.
+    pub kept: String,
     /// Raft ids and names of those that do not.
     pub dropped: Vec<(u64, String)>,
     /// The last entry that this node has, after which nothing of the old cluster is left.
@@ -39,14 +39,14 @@ pub struct Recovery {
     pub is_done: bool,
 }
 
-/// What [`recover`] will do, changing nothing.
+/// What [`Plan::carry_out`] will do; changes nothing.
 ///
 /// # Errors
-/// Where the log cannot be read, or `peers` are not members, or have no vote among them, or this
-/// node, `own`, is not one of them.
+/// Where the log cannot be read, or ends before what is applied, or `peer` is not this node,
+/// `own`, or no member.
 pub fn plan(
     own: u64,
-    peers: &[Peer],
+    peer: &Peer,
     log: &SegmentLog,
     state: &dyn StateStore,
 ) -> Result<Plan, String> {
@@ -55,55 +55,37 @@ pub fn plan(
         let names = members.nodes().map(|(_, node)| node.name.clone());
         names.collect::<Vec<String>>().join(", ")
     };
-    let mut nodes = BTreeMap::new();
-    let mut voters = BTreeSet::new();
-    for peer in peers {
-        let mut found =
-            members.nodes().filter(|(id, node)| node.name == peer.id || id.to_string() == peer.id);
-        let Some((id, node)) = found.next() else {
-            return Err(format!(
-                "{:?} is no member of the cluster, whose members are {}",
-                peer.id,
-                names()
-            ));
-        };
-        let mut node = node.clone();
-        if let Some(address) = &peer.address {
-            node.cluster_address.clone_from(address);
-        }
-        if !peer.non_voter {
-            voters.insert(*id);
-        }
-        nodes.insert(*id, node);
+    let mut found =
+        members.nodes().filter(|(id, node)| node.name == peer.id || id.to_string() == peer.id);
+    let Some((id, node)) = found.next() else {
+        let names = names();
+        return Err(format!(
+            "{:?} is no member of the cluster, whose members are {names}",
+            peer.id
+        ));
+    };
+    if *id != own {
+        return Err(format!("this node is not {:?}: its own name must be there", peer.id));
     }
-    if !nodes.contains_key(&own) {
-        return Err(format!("this node is not among them; the cluster's members are {}", names()));
+    let mut node = node.clone();
+    if let Some(address) = &peer.address {
+        node.cluster_address.clone_from(address);
     }
-    // Each would end its log by itself, and a shorter one could win: what the longer has applied
-    // would differ for ever.
-    if nodes.len() > 1 {
-        return Err(
-            "only one node can be kept, the one whose log goes furthest: the others' data folders \
-             are emptied, and they join it"
-                .to_owned(),
-        );
-    }
+    let last = log.state().last;
     let applied = state.position().map_err(|error| error.to_string())?.last_applied;
-    if applied.map(|id| id.index) > log.state().last.map(|id| id.index) {
+    if applied.map(|id| id.index) > last.map(|id| id.index) {
         return Err(
             "the log ends before what is applied: start the node once without it".to_owned()
         );
     }
-    if voters.is_empty() {
-        return Err("one of them at least must vote".to_owned());
-    }
-    let dropped = members.nodes().filter(|(id, _)| !nodes.contains_key(id));
+    let dropped = members.nodes().filter(|(id, _)| **id != own);
     let outcome = Recovery {
-        kept: nodes.values().map(|node| node.name.clone()).collect(),
+        kept: node.name.clone(),
         dropped: dropped.map(|(id, node)| (*id, node.name.clone())).collect(),
-        last_index: log.state().last.map_or(0, |id| id.index),
+        last_index: last.map_or(0, |id| id.index),
         is_done: false,
     };
+    let (voters, nodes) = (BTreeSet::from([own]), BTreeMap::from([(own, node)]));
     let membership = RaftMembership::new(vec![voters], nodes).map_err(|error| error.to_string())?;
     let is_done = membership == members;
     Ok(Plan { own, membership, outcome: Recovery { is_done, ..outcome } })
@@ -184,12 +166,12 @@ async fn done(begin: impl FnOnce(Flushed) -> Result<(), Error>) -> io::Result<()
 }
 
 impl Peer {
-    /// `peers.json` as Vault has it: a list of `{"id", "address", "non_voter"}`. An address that
-    /// is the member's own changes nothing.
+    /// `peers.json` as Vault has it: a list of `{"id", "address", "non_voter"}`, here of one. An
+    /// address that is the member's own changes nothing.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read_all(text: &[u8]) -> Result<Vec<Self>, String> {
+    pub fn read(text: &[u8]) -> Result<Self, String> {
         #[derive(serde::Deserialize)]
         struct Read {
             id: String,
@@ -198,17 +180,27 @@ impl Peer {
             #[serde(default)]
             non_voter: bool,
         }
-        let read: Vec<Read> = serde_json::from_slice(text).map_err(|error| {
+        let mut read: Vec<Read> = serde_json::from_slice(text).map_err(|error| {
             format!("it must be a list such as [{{\"id\": \"node1\"}}]: {error}")
         })?;
-        if read.is_empty() {
+        let Some(peer) = read.pop() else {
             return Err("it names no node".to_owned());
+        };
+        // Each would end its log by itself, and a shorter one could win: what the longer has
+        // applied would differ for ever.
+        if !read.is_empty() {
+            return Err("only one node can be kept, the one whose log goes furthest: the others' \
+                        data folders are emptied, and they join it"
+                .to_owned());
         }
-        let peers = read.into_iter().map(|peer| {
-            let address = peer.address.trim().trim_start_matches("https://").to_owned();
-            let address = Some(address).filter(|address| !address.is_empty());
-            Self { id: peer.id, address, non_voter: peer.non_voter }
-        });
-        Ok(peers.collect())
+        if peer.non_voter {
+            return Err("the one node must vote".to_owned());
+        }
+        let address = peer.address.trim().trim_start_matches("https://").to_owned();
+        let address = Some(address).filter(|address| !address.is_empty());
+        Ok(Self { id: peer.id, address })
     }
 }
+
+#[cfg(test)]
+mod tests;

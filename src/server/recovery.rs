@@ -1,11 +1,11 @@
-//! A quorum that is gone for good: `raft/peers.json` in the data folder says who is left.
+//! A quorum that is gone for good: `raft/peers.json` in the data folder says which node is left.
 //!
 //! Vault's way, with Vault's file. It is read once, when the node starts; what it asks for is
 //! carried out by [`crate::raft::plan`], and it goes.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::control::Control;
 use super::replicated::StartError;
@@ -29,7 +29,7 @@ pub(super) async fn recover(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(format!("{}: {error}", file.display()).into()),
     };
-    let planned = Peer::read_all(&text).and_then(|peers| plan(own, &peers, log, state));
+    let planned = Peer::read(&text).and_then(|peer| plan(own, &peer, log, state));
     let plan = planned.map_err(|reason| {
         format!("{}: {reason}. Nothing was changed: mend the file, or remove it", file.display())
     })?;
@@ -43,7 +43,7 @@ pub(super) async fn recover(
     file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     let dropped: Vec<&str> = recovery.dropped.iter().map(|(_, name)| name.as_str()).collect();
     tracing::warn!(
-        members = recovery.kept.join(", "),
+        member = recovery.kept,
         dropped = dropped.join(", "),
         last_index = recovery.last_index,
         "the cluster has been recovered by {PEERS_FILE}: what only the dropped nodes had is lost, \
@@ -77,7 +77,7 @@ impl Control {
     }
 }
 
-fn read_dropped(file: &PathBuf) -> Result<Option<Vec<u64>>, Error> {
+fn read_dropped(file: &Path) -> Result<Option<Vec<u64>>, Error> {
     match fs::read_to_string(file) {
         Ok(text) => {
             let ids = text.lines().filter_map(|line| line.split(' ').next()?.parse().ok());
