@@ -236,6 +236,15 @@ impl TokenParameters {
         }
     }
 
+    /// As [`Self::renewal`], by the role as it is now.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where the role is gone.
+    pub fn renewal_by(role: &str, parameters: Option<&Self>) -> Result<LoginTerms, Error> {
+        let gone = || Error::BadRequest(format!("role {role:?} does not exist during renewal"));
+        parameters.map(Self::renewal).ok_or_else(gone)
+    }
+
     /// Whether a login now would give a token the policies that it has.
     pub fn gives(&self, policies: &[String]) -> bool {
         let default = (!self.token_no_default_policy).then(|| DEFAULT.to_owned());

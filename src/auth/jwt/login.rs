@@ -8,6 +8,7 @@ use super::role::{Role, RoleType};
 use super::sources::verify;
 use super::{Call, Route};
 use crate::auth::jose::{Expected, JoseError, Token, texts};
+use crate::auth::token_parameters::TokenParameters;
 use crate::framework::{self, LoginTerms};
 use crate::request::{Error, Reply};
 use crate::secret::Secret;
@@ -91,7 +92,5 @@ pub(super) async fn renew(
 ) -> Result<LoginTerms, Error> {
     let name = login.metadata.get(ROLE).map(String::as_str).unwrap_or_default();
     let role = if name.is_empty() { None } else { Role::get(call, name)? };
-    let role = role
-        .ok_or_else(|| Error::BadRequest(format!("role {name:?} does not exist during renewal")))?;
-    Ok(role.token.renewal())
+    TokenParameters::renewal_by(name, role.as_ref().map(|role| &role.token))
 }

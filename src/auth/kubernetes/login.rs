@@ -9,6 +9,7 @@ use super::config::Config;
 use super::role::{AliasName, Role};
 use super::{Call, Route};
 use crate::auth::jose::{JoseError, KeySet, Leeways, Token, check_times, text, texts};
+use crate::auth::token_parameters::TokenParameters;
 use crate::framework::{self, LoginTerms};
 use crate::request::{Auth, Error, Reply};
 use crate::secret::Secret;
@@ -211,9 +212,7 @@ pub(super) async fn renew(
 ) -> Result<LoginTerms, Error> {
     let name = login.metadata.get(ROLE).map(String::as_str).unwrap_or_default();
     let role = if name.is_empty() { None } else { Role::get(call, name)? };
-    let role = role
-        .ok_or_else(|| Error::BadRequest(format!("role {name:?} does not exist during renewal")))?;
-    Ok(role.token.renewal())
+    TokenParameters::renewal_by(name, role.as_ref().map(|role| &role.token))
 }
 
 /// What a token's metadata calls the role.
