@@ -1,5 +1,7 @@
 //! Bytes and text as text that is safe elsewhere: in hexadecimal, in URLs, in names of records.
 
+use zeroize::Zeroizing;
+
 /// Two digits for each byte, in lower case. Of the full size at once, so that no copies of a
 /// secret are left behind.
 pub fn hex(bytes: &[u8]) -> String {
@@ -10,6 +12,21 @@ pub fn hex(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Bytes of an even number of digits, at least two, in upper or lower case; `None` where the text
+/// is anything else. Zeroed when dropped, since it may be a secret.
+pub fn of_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    for [high, low] in pairs {
+        bytes.push(digit(*high)? << 4 | digit(*low)?);
+    }
+    Some(bytes)
 }
 
 /// A path, or whatever may hold slashes, as one name in a directory.

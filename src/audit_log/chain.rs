@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{equal, hmac_sha256, sha256};
-use crate::text::hex;
+use crate::text::{hex, of_hex};
 
 /// Where a chain has come to: what an auditor remembers. As text `segment:number:hash`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -278,14 +278,7 @@ fn split(line: &[u8]) -> Option<(&[u8], Seal)> {
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    of_hex(text)?.as_slice().try_into().ok()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]

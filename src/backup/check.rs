@@ -10,6 +10,7 @@ use crate::barrier::Keyring;
 use crate::record::{StoredDirectory, StoredKey, SystemKey};
 use crate::seal::{KeyringRecord, SealConfiguration};
 use crate::store::{self, SnapshotItem};
+use crate::text::hex;
 
 /// What a state holds, by kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -160,10 +161,6 @@ fn directory_of(key: &StoredKey) -> StoredDirectory {
     let mut directory = [0; 16];
     directory.copy_from_slice(key.0.split_at(16).0);
     StoredDirectory(directory)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Listed; the others are counted.

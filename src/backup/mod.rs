@@ -242,7 +242,7 @@ fn checksums(meta: &[u8; 32], state: &[u8; 32]) -> Vec<u8> {
 
 /// As `sha256sum` prints it.
 fn line(name: &str, digest: &[u8; 32]) -> String {
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = crate::text::hex(digest);
     format!("{digest}  {name}")
 }
 

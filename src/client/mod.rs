@@ -32,7 +32,7 @@ pub use error::{ApiError, Error, Outline, Unsent};
 pub use plain::Plain;
 pub use request::Request;
 pub use response::{AuthBlock, Envelope, Response, WrapBlock};
-pub use tls::{Tls, Verification};
+pub use tls::{LenientVerifier, Tls, Verification};
 pub use web::{Got, Web};
 
 /// What every request of a client has in common.

@@ -13,16 +13,20 @@ mod transit;
 #[cfg(feature = "awskms")]
 pub use aws::{AccessKey, AwsKmsOptions, AwsKmsSeal, Profile};
 #[cfg(feature = "pkcs11")]
-pub use pkcs11::{Pkcs11Options, Pkcs11Seal, Pkcs11Token, read_hex};
+pub use pkcs11::{Pkcs11Options, Pkcs11Seal, Pkcs11Token};
 pub use static_key::{StaticKey, StaticSeal};
 pub use transit::{TransitOptions, TransitSeal};
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
 use crate::crypto::LockedKey;
 use crate::seal::{SealKind, WrappedSealKey};
+use crate::secret::Secret;
 
 /// What wraps a key and unwraps it again.
 pub trait Kms: Send + Sync {
@@ -162,6 +166,22 @@ impl Seals {
         }
         all
     }
+}
+
+/// A text in a body, which is zeroed when dropped.
+fn taken(body: &mut Value, name: &str) -> Secret<String> {
+    match body.get_mut(name).map(Value::take) {
+        Some(Value::String(text)) => Secret::new(text),
+        _ => Secret::new(String::new()),
+    }
+}
+
+/// The key that a service has unwrapped, in base64, out of its answer.
+fn key_in(answer: &mut Value, name: &str) -> Result<LockedKey, KmsError> {
+    let text = taken(answer, name);
+    let plaintext = STANDARD.decode(text.expose()).map(Secret::new);
+    let plaintext = plaintext.map_err(|_| KmsError::WrongKey)?;
+    LockedKey::from_slice(plaintext.expose()).ok_or(KmsError::WrongKey)
 }
 
 /// A seal does not wrap or unwrap.

@@ -22,7 +22,7 @@ use crate::crypto::LockedKey;
 use crate::rng::{Rng, SystemRng};
 use crate::seal::SealKind;
 use crate::secret::Secret;
-use crate::text::hex;
+use crate::text::{hex, of_hex};
 
 /// Which token of the module.
 #[derive(Clone, Debug)]
@@ -316,7 +316,7 @@ impl Key {
             Some((id, label)) => (id, Some(label.to_owned())),
             None => (rest, None),
         };
-        Some(Self { label, id: Some(read_hex(id)?) })
+        Some(Self { label, id: Some(of_hex(id)?.to_vec()) })
     }
 
     fn template(&self) -> Vec<Attribute> {
@@ -490,18 +490,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Module(error)
     }
-}
-
-/// Of an even number of hexadecimal digits.
-pub fn read_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let bytes =
-        pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok());
-    if !rest.is_empty() || pairs.is_empty() {
-        return None;
-    }
-    bytes.collect()
 }
 
 const GCM_NONCE_BYTES: usize = 12;

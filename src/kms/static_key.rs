@@ -9,6 +9,7 @@ use super::{Kms, KmsError};
 use crate::crypto::{LockedKey, aead_open, aead_seal};
 use crate::rng::SystemRng;
 use crate::seal::SealKind;
+use crate::text::of_hex;
 
 /// The present key, and the one before, which still unwraps.
 pub struct StaticSeal {
@@ -103,13 +104,7 @@ fn parse(bytes: &[u8]) -> Option<LockedKey> {
     }
     let text = std::str::from_utf8(bytes).ok()?.trim();
     if text.len() == 64 {
-        let mut key = Zeroizing::new(Vec::with_capacity(32));
-        let (pairs, _) = text.as_bytes().as_chunks::<2>();
-        for [high, low] in pairs {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            key.push(u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?);
-        }
-        return LockedKey::from_slice(&key);
+        return LockedKey::from_slice(&of_hex(text)?);
     }
     let key = Zeroizing::new(STANDARD.decode(text).ok()?);
     LockedKey::from_slice(&key)

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Kms, KmsError};
+use super::{Kms, KmsError, key_in, taken};
 use crate::client::{Address, Client, Config, Error, Request, Tls};
 use crate::crypto::LockedKey;
 use crate::seal::SealKind;
@@ -102,7 +102,7 @@ impl Kms for TransitSeal {
             let plaintext = Secret::new(STANDARD.encode(key.expose()));
             let mut body = json!({ "plaintext": plaintext.expose() });
             let answer = self.ask("encrypt", &body).await;
-            drop(taken(&mut body));
+            drop(taken(&mut body, "plaintext"));
             let answer = answer?;
             let ciphertext = answer.get("ciphertext").and_then(Value::as_str).unwrap_or_default();
             // `vault:v3:…`: the version of the key.
@@ -123,19 +123,8 @@ impl Kms for TransitSeal {
         Box::pin(async move {
             let ciphertext = std::str::from_utf8(wrapped).map_err(|_| KmsError::WrongKey)?;
             let mut answer = self.ask("decrypt", &json!({ "ciphertext": ciphertext })).await?;
-            let text = taken(&mut answer);
-            let plaintext = STANDARD.decode(text.expose()).map(Secret::new);
-            let plaintext = plaintext.map_err(|_| KmsError::WrongKey)?;
-            LockedKey::from_slice(plaintext.expose()).ok_or(KmsError::WrongKey)
+            key_in(&mut answer, "plaintext")
         })
-    }
-}
-
-/// The plaintext in a body, which is zeroed when dropped.
-fn taken(body: &mut Value) -> Secret<String> {
-    match body.get_mut("plaintext").map(Value::take) {
-        Some(Value::String(text)) => Secret::new(text),
-        _ => Secret::new(String::new()),
     }
 }
 

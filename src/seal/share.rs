@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::equal;
 use crate::secret::Secret;
-use crate::text::hex;
+use crate::text::{hex, of_hex};
 
 /// In Vault's layout: 32 bytes of share, then its x-coordinate. Where there is only one share, it
 /// is the seal key itself, without an x-coordinate.
@@ -20,7 +20,7 @@ impl Share {
     /// # Errors
     /// Where it is neither.
     pub fn parse(text: &str) -> Result<Self, ShareError> {
-        let bytes = decode_hex(text).or_else(|| decode_base64(text)).ok_or(ShareError::Text)?;
+        let bytes = of_hex(text).or_else(|| decode_base64(text)).ok_or(ShareError::Text)?;
         Ok(Self::new(&bytes))
     }
 
@@ -78,19 +78,6 @@ pub enum ShareError {
     Long { expected: usize },
     #[error("invalid key: its last byte is 0, which no share ends with")]
     NoCoordinate,
-}
-
-fn decode_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
-    for [high, low] in pairs {
-        bytes.push(digit(*high)? << 4 | digit(*low)?);
-    }
-    Some(bytes)
 }
 
 fn decode_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {

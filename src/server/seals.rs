@@ -124,7 +124,8 @@ fn aws_kms(seal: &crate::config::AwsKmsSeal, env: env::Env<'_>) -> Result<Opened
 
 #[cfg(feature = "pkcs11")]
 fn pkcs11(seal: &crate::config::Pkcs11Seal, env: env::Env<'_>) -> Result<Opened, String> {
-    use crate::kms::{Pkcs11Options, Pkcs11Seal, Pkcs11Token, read_hex};
+    use crate::kms::{Pkcs11Options, Pkcs11Seal, Pkcs11Token};
+    use crate::text::of_hex;
     let or = |suffix: &str, configured: &Option<String>| {
         env::lookup(env, suffix).map(|set| set.value).or_else(|| configured.clone())
     };
@@ -142,7 +143,9 @@ fn pkcs11(seal: &crate::config::Pkcs11Seal, env: env::Env<'_>) -> Result<Opened,
     let configured = || seal.pin.as_ref().map(|pin| Secret::new(pin.expose().clone()));
     let key_id = or(env::HSM_KEY_ID, &seal.key_id).map(|text| {
         let digits = text.strip_prefix("0x").unwrap_or(&text);
-        read_hex(digits).ok_or_else(|| format!("`key_id` must be hexadecimal, found {text:?}"))
+        of_hex(digits)
+            .map(|id| id.to_vec())
+            .ok_or_else(|| format!("`key_id` must be hexadecimal, found {text:?}"))
     });
     let hash = or(env::HSM_RSA_OAEP_HASH, &None).unwrap_or_else(|| seal.rsa_oaep_hash.clone());
     let options = Pkcs11Options {

@@ -6,6 +6,10 @@ fn bytes_are_two_digits_each() {
     assert_eq!(hex(b"foobar"), "666f6f626172");
     assert_eq!(hex(&[0x00, 0x0f, 0xf0, 0xff]), "000ff0ff");
     assert_eq!(hex(b""), "");
+    assert_eq!(of_hex("666F6f626172").as_deref(), Some(&b"foobar".to_vec()));
+    for text in ["", "0", "000", "0g", "é0", " 00"] {
+        assert!(of_hex(text).is_none(), "{text:?}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("quota", &["lease", "namespace", "record", "request", "txn"]),
     ("router", &["framework", "mount", "namespace", "record", "request", "txn"]),
     ("seal", &["barrier", "clock", "crypto", "proto", "record", "rng", "secret", "text"]),
-    ("backup", &["barrier", "record", "seal", "store"]),
+    ("backup", &["barrier", "record", "seal", "store", "text"]),
     ("job", &["clock", "lease", "mount", "namespace", "request", "txn"]),
     ("kms", &["client", "clock", "crypto", "rng", "seal", "secret", "text"]),
     (
@@ -109,6 +109,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engines",
         &[
             "auth",
+            "client",
             "clock",
             "costly",
             "crypto",

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, header};
 use serde_json::{Value, json};
 
-use super::{Kms, KmsError};
+use super::{Kms, KmsError, key_in, taken};
 use crate::client::{Error, Plain, Tls};
 use crate::clock::{Clock as _, SystemClock};
 use crate::crypto::LockedKey;
@@ -189,23 +189,12 @@ impl Kms for AwsKmsSeal {
         Box::pin(async move {
             let body = json!({ "KeyId": key_id, "CiphertextBlob": STANDARD.encode(wrapped) });
             let mut answer = self.ask("Decrypt", &body).await?;
-            let text = taken(&mut answer, "Plaintext");
-            let plaintext = STANDARD.decode(text.expose()).map(Secret::new);
-            let plaintext = plaintext.map_err(|_| KmsError::WrongKey)?;
-            LockedKey::from_slice(plaintext.expose()).ok_or(KmsError::WrongKey)
+            key_in(&mut answer, "Plaintext")
         })
     }
 
     fn current_key_id(&self) -> Option<&str> {
         self.arn.get().map(String::as_str)
-    }
-}
-
-/// A text in a body, which is zeroed when dropped.
-fn taken(body: &mut Value, name: &str) -> Secret<String> {
-    match body.get_mut(name).map(Value::take) {
-        Some(Value::String(text)) => Secret::new(text),
-        _ => Secret::new(String::new()),
     }
 }
 

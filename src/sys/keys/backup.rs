@@ -12,6 +12,7 @@ use super::authority::CORE;
 use super::rekey::Target;
 use crate::framework::{Call, NoParams, Route};
 use crate::request::{Error, Reply};
+use crate::text::of_hex;
 use crate::txn::Scope;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -42,7 +43,8 @@ async fn read(call: &mut Call<'_, Node>, _: NoParams) -> Result<Reply, Error> {
     let backup: Option<Backup> = call.storage.beside(CORE, |core| core.get(path))?;
     let backup = backup.ok_or_else(|| Error::bad_request("no backed-up keys found"))?;
     let base64 = |texts: &Vec<String>| -> Vec<String> {
-        texts.iter().map(|text| STANDARD.encode(bytes(text))).collect()
+        let bytes = |text: &String| of_hex(text).map(|bytes| STANDARD.encode(&*bytes));
+        texts.iter().filter_map(bytes).collect()
     };
     let in_base64: BTreeMap<_, _> =
         backup.keys.iter().map(|(print, texts)| (print, base64(texts))).collect();
@@ -64,11 +66,4 @@ fn path(target: Target) -> &'static str {
         Target::Barrier => "rekey/backup",
         Target::Recovery => "rekey/recovery-backup",
     }
-}
-
-/// Of hexadecimal that this module has written.
-fn bytes(hex: &str) -> Vec<u8> {
-    let (pairs, _) = hex.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    pairs.iter().filter_map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::Details;
+use crate::client::LenientVerifier;
 
 /// How much of the database's certificate is looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,8 +30,8 @@ pub(super) fn client_config(details: &Details, check: Check) -> Result<ClientCon
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let builder = if check == Check::Nothing || details.tls_skip_verify {
-        let verifier = Lenient { inner: None, provider };
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        let verifier = LenientVerifier::of_anyone(provider);
+        builder.dangerous().with_custom_certificate_verifier(verifier)
     } else {
         let roots = Arc::new(roots(&details.tls_ca)?);
         let inner = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
@@ -42,8 +40,8 @@ pub(super) fn client_config(details: &Details, check: Check) -> Result<ClientCon
         if check == Check::Name {
             builder.with_webpki_verifier(inner)
         } else {
-            let verifier = Lenient { inner: Some(inner), provider };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            let verifier = LenientVerifier::of_any_name(inner, provider);
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
     };
     let pair = details.tls_certificate_key.expose();
@@ -81,58 +79,4 @@ fn certificates_of(what: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>
         return Err(format!("unable to parse {what}: no certificates in PEM"));
     }
     Ok(read)
-}
-
-/// Without an inner one it takes any certificate; with one, any name.
-#[derive(Debug)]
-struct Lenient {
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Lenient {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let Some(inner) = &self.inner else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let name = server_name;
-        match inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now) {
-            // The name is looked at last.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
