@@ -51,6 +51,16 @@ class Seals(Case):
         node.write_configuration([])
         return self.restart(node)
 
+    def open_again(self, cluster):
+        """All killed, and started without anybody's help."""
+        for node in cluster.nodes:
+            node.process.kill()
+        for node in cluster.nodes:
+            node.start()
+        for node in cluster.nodes:
+            node.ready()
+        self.reads(*cluster.nodes)
+
     def healthy(self, node):
         """Whether each seal answers, as the server says."""
         answer = self.expect(node.read("sys/seal-backend-status", token=""), 200).data()
@@ -97,13 +107,7 @@ class Pkcs11(Seals):
         three = self.initialise(self.cluster(self.seal(), self.env, 3))
         self.assertEqual(three.active().seal_status()["type"], "pkcs11")
         self.assertEqual(self.healthy(three.nodes[1]), {"pkcs11": True})
-        for node in three.nodes:
-            node.process.kill()
-        for node in three.nodes:
-            node.start()
-        for node in three.nodes:
-            node.ready()
-        self.reads(*three.nodes)
+        self.open_again(three)
         # By the old key what it has wrapped, by the new one from then on.
         self.key("k2", identity="02")
         three.more_configuration = self.seal("k2")
@@ -245,13 +249,7 @@ class AwsKms(Seals):
         three = self.initialise(self.cluster(self.seal(self.key()), self.env, 3))
         self.assertEqual(three.active().seal_status()["type"], "awskms")
         self.assertEqual(self.healthy(three.nodes[2]), {"awskms": True})
-        for node in three.nodes:
-            node.process.kill()
-        for node in three.nodes:
-            node.start()
-        for node in three.nodes:
-            node.ready()
-        self.reads(*three.nodes)
+        self.open_again(three)
 
     def test_a_node_waits_for_kms_and_opens_once_it_answers(self):
         key, way = self.key(), Way(self.port)
