@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use strongroom::barrier::{Barrier, Repeat};
+use strongroom::barrier::{Barrier, Keyring, Repeat};
 use strongroom::clock::{SystemClock, Timestamp};
 use strongroom::crypto::LockedKey;
 use strongroom::framework::TtlLimits;
@@ -16,7 +17,9 @@ use strongroom::request::{Body, Error, Operation, Request};
 use strongroom::rng::{Rng, SystemRng};
 use strongroom::seal::{KeyringRecord, SealConfiguration, SealKind};
 use strongroom::secret::Secret;
-use strongroom::server::{Alone, Consensus, Identity, Node, Parts, settle_seals, watch_seals};
+use strongroom::server::{
+    Alone, Consensus, Control, Identity, Node, Parts, settle_seals, watch_seals,
+};
 use strongroom::sys::{Init, NodeControl as _, Unseal};
 
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
@@ -202,34 +205,61 @@ async fn without_a_recovery_key_only_a_restart_opens_a_node_that_was_sealed() {
     assert_eq!(sealed.asked(), 0);
 }
 
+/// Stores what another node makes of the keyring's record. What was stored before.
+async fn put_keyring(
+    control: &Control,
+    service: &Service,
+    change: impl FnOnce(&Keyring, &KeyringRecord) -> Bytes,
+) -> Bytes {
+    let view = control.consensus.view();
+    let before = view.system(SystemKey::Keyring).unwrap().unwrap().1;
+    let record = KeyringRecord::decode(&before).unwrap();
+    let key = *service.keys.lock().unwrap().values().next().unwrap();
+    let root_key = record.open_root_key(&LockedKey::new(&key)).unwrap();
+    let keyring = record.open_with(&root_key).unwrap();
+    let stored = change(&keyring, &record);
+    let leader = Barrier::new(Arc::new(SystemRng));
+    leader.open(Arc::new(keyring));
+    let log = control.consensus.clone().log();
+    let mut txn = leader.begin(log.begin().await.unwrap(), Timestamp(1)).unwrap();
+    txn.put_system(SystemKey::Keyring, stored);
+    let batch = txn.into_batch().unwrap().unwrap();
+    log.propose(leader.seal(batch, Repeat::default()).unwrap()).await.unwrap();
+    before
+}
+
+fn rotated(keyring: &Keyring, record: &KeyringRecord) -> Bytes {
+    strongroom::seal::rotate(&SystemRng, Timestamp(1), keyring, record).unwrap().1.encode()
+}
+
 #[tokio::test]
 async fn a_keyring_that_changes_while_the_key_service_is_asked_is_followed() {
     let sealed = sealed(1, 1).await;
     sealed.give(&changed(&sealed.shares[0])).await.unwrap_err();
     let (control, service) = (sealed.node.control.clone(), sealed.service.clone());
     let meanwhile = move || -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let view = control.consensus.view();
-            let record = view.system(SystemKey::Keyring).unwrap().unwrap().1;
-            let record = KeyringRecord::decode(&record).unwrap();
-            let key = *service.keys.lock().unwrap().values().next().unwrap();
-            let root_key = record.open_root_key(&LockedKey::new(&key)).unwrap();
-            let keyring = record.open_with(&root_key).unwrap();
-            let (_, next) =
-                strongroom::seal::rotate(&SystemRng, Timestamp(1), &keyring, &record).unwrap();
-            let leader = Barrier::new(Arc::new(SystemRng));
-            leader.open(Arc::new(keyring));
-            let log = control.consensus.clone().log();
-            let mut txn = leader.begin(log.begin().await.unwrap(), Timestamp(1)).unwrap();
-            txn.put_system(SystemKey::Keyring, next.encode());
-            let batch = txn.into_batch().unwrap().unwrap();
-            log.propose(leader.seal(batch, Repeat::default()).unwrap()).await.unwrap();
-        })
+        Box::pin(async move { drop(put_keyring(&control, &service, rotated).await) })
     };
     *sealed.service.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
     sealed.give(&sealed.shares[0]).await.unwrap();
     let keyring = sealed.node.control.barrier.keyring().unwrap();
     assert_eq!(keyring.active_term(), 2);
+}
+
+#[tokio::test]
+async fn a_keyring_that_is_restored_while_the_key_service_is_asked_is_gone_back_to() {
+    let sealed = sealed(1, 1).await;
+    sealed.give(&changed(&sealed.shares[0])).await.unwrap_err();
+    let (control, service) = (sealed.node.control.clone(), sealed.service.clone());
+    let first = put_keyring(&control, &service, rotated).await;
+    let meanwhile = move || -> BoxFuture<'static, ()> {
+        Box::pin(async move { drop(put_keyring(&control, &service, |_, _| first).await) })
+    };
+    *sealed.service.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    sealed.give(&sealed.shares[0]).await.unwrap();
+    // With the newer one, what this node seals could not be read by others.
+    let keyring = sealed.node.control.barrier.keyring().unwrap();
+    assert_eq!(keyring.active_term(), 1);
 }
 
 #[tokio::test]
