@@ -1,5 +1,8 @@
 //! Rotation, rekey and root tokens, over a log in memory.
 
+mod root_tokens;
+mod rotation;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Map, Value, json};
@@ -77,110 +80,12 @@ fn opens(server: &Server, shares: &[String]) -> Result<Option<u64>, String> {
     Ok(opened.map(|(_, generation)| generation))
 }
 
-#[test]
-fn a_rotation_encrypts_under_a_new_term_and_what_was_written_before_is_read() {
-    let (server, shares) = initialised(3, 2);
-    server.mount("kv/", "kv", &[]);
-    server.write("kv/before", &json!({ "a": 1 })).unwrap();
-    let before = data(server.read("sys/key-status").unwrap());
-    assert_eq!(before["term"], 1);
-    assert!(before["encryptions"].as_u64().unwrap() > 0);
-    for (turn, path) in ["sys/rotate", "sys/rotate/keyring"].into_iter().enumerate() {
-        server.set_time(60 * (turn as u64 + 1));
-        assert_eq!(line(server.write(path, &json!({}))), "204");
-        let after = data(server.read("sys/key-status").unwrap());
-        assert_eq!(after["term"], turn as u64 + 2);
-        assert_ne!(after["install_time"], before["install_time"]);
-        assert!(after["encryptions"].as_u64().unwrap() < 3);
-        assert_eq!(server.pipeline.barrier.keyring().unwrap().active_term(), turn as u32 + 2);
-    }
-    server.write("kv/after", &json!({ "a": 2 })).unwrap();
-    for name in ["kv/before", "kv/after"] {
-        server.read(name).unwrap();
-    }
-    assert_eq!(opens(&server, &shares[..2]), Ok(Some(1)));
-    assert_eq!(line(server.send(Operation::Update, "sys/rotate", &json!({}), "")), "403");
-}
-
-#[test]
-fn rotations_that_meet_all_take_effect() {
-    let (server, _) = initialised(1, 1);
-    let one = || server.start(Operation::Update, "sys/rotate", &json!({}), &server.root);
-    server.block_on(async {
-        let rotations: Vec<_> = (0..8).map(|_| one()).collect();
-        for outcome in futures_util::future::join_all(rotations).await {
-            outcome.unwrap();
-        }
-    });
-    assert_eq!(data(server.read("sys/key-status").unwrap())["term"], 9);
-}
-
-#[test]
-fn the_settings_of_rotation_are_read_back_and_bad_ones_refused() {
-    let (server, _) = initialised(1, 1);
-    let read = || line(server.read("sys/rotate/config"));
-    assert_eq!(read(), r#"200 {"max_operations":3865470566,"interval":0,"enabled":true}"#);
-    for (body, expected) in [
-        (json!({ "interval": "1h" }), "400 interval must be greater or equal to 24h0m0s"),
-        (json!({ "interval": -1 }), "400 interval must be greater or equal to 24h0m0s"),
-        (
-            json!({ "max_operations": 5 }),
-            "400 max_operations must be in the range [1000000,3865470566]",
-        ),
-        (
-            json!({ "max_operations": -5 }),
-            "400 max_operations must be in the range [1000000,3865470566]",
-        ),
-        (
-            json!({ "max_operations": 3_865_470_567_u64 }),
-            "400 max_operations must be in the range [1000000,3865470566]",
-        ),
-        (json!({ "interval": "30h", "max_operations": "2000000", "enabled": false }), "204"),
-    ] {
-        assert_eq!(line(server.write("sys/rotate/config", &body)), expected, "{body}");
-    }
-    let set = r#"200 {"max_operations":2000000,"interval":"30h0m0s","enabled":false}"#;
-    assert_eq!(read(), set);
-    assert_eq!(line(server.read("sys/rotate/keyring/config")), set);
-}
-
 fn tend<T>(
     server: &Server,
     mut work: impl FnMut(&mut strongroom::txn::Scope<'_>) -> Result<T, Error>,
 ) -> T {
     let work = |txn: &mut Txn| work(&mut txn.scope("root/sys/").within(ROOT_NAMESPACE));
     server.block_on(server.pipeline.internal(work)).unwrap()
-}
-
-#[test]
-fn a_key_that_has_served_its_time_is_replaced() {
-    let (server, _) = initialised(1, 1);
-    let is_due = |seconds: u64| {
-        let now = Timestamp(START.0 + seconds * 1000);
-        tend(&server, |scope| server.keys.rotate_if_due(scope, &SystemRng, now))
-    };
-    assert!(!is_due(10 * 365 * 86_400), "without an interval no age is too old");
-    server.write("sys/rotate/config", &json!({ "interval": "24h" })).unwrap();
-    assert!(!is_due(86_399));
-    assert!(is_due(86_400));
-    assert!(!is_due(2 * 86_400 - 1), "the new one is young");
-    server.write("sys/rotate/config", &json!({ "enabled": false })).unwrap();
-    assert!(!is_due(1_000_000));
-}
-
-#[test]
-fn encryptions_are_written_down_once() {
-    let (server, _) = initialised(1, 1);
-    server.mount("kv/", "kv", &[]);
-    let told = || data(server.read("sys/key-status").unwrap())["encryptions"].as_u64().unwrap();
-    for round in 0..3 {
-        server.write("kv/x", &json!({ "round": round })).unwrap();
-        let before = told();
-        let counted = tend(&server, |scope| server.keys.count(scope));
-        server.keys.counted(counted);
-        let entry = told() - before;
-        assert!((1..=3).contains(&entry), "writing it down is counted, and no more: {entry}");
-    }
 }
 
 #[test]
@@ -458,96 +363,6 @@ fn bad_shares_for_a_rekey_are_refused_and_change_nothing() {
         line(server.write("sys/rotate/root", &json!({})))
             .starts_with("400 the root key is wrapped by")
     );
-}
-
-#[test]
-fn a_root_token_comes_from_shares_and_is_read_with_the_password() {
-    let (server, shares) = initialised(3, 2);
-    let begun = put(&server, "sys/generate-root/attempt", &json!({}));
-    let otp = begun["otp"].as_str().unwrap().to_owned();
-    assert_eq!((otp.len(), &begun["otp_length"], &begun["required"]), (28, &json!(28), &json!(2)));
-    let read = ask(&server, Operation::Read, "sys/generate-root/attempt", &json!({})).unwrap();
-    assert_eq!(read["otp"], "", "told once");
-    let again = refusal(&server, Operation::Update, "sys/generate-root/attempt", &json!({}));
-    assert_eq!(again, "400 root generation already in progress");
-    let give = |share: &str| {
-        put(&server, "sys/generate-root/update", &json!({ "key": share, "nonce": begun["nonce"] }))
-    };
-    let status = give(&shares[2]);
-    assert_eq!((&status["progress"], &status["complete"]), (&json!(1), &json!(false)));
-    let done = give(&shares[0]);
-    assert_eq!((&done["progress"], &done["complete"]), (&json!(2), &json!(true)));
-    assert_eq!(done["encoded_token"], done["encoded_root_token"]);
-    let encoded = STANDARD_NO_PAD.decode(done["encoded_token"].as_str().unwrap()).unwrap();
-    let token: Vec<u8> = encoded.iter().zip(otp.bytes()).map(|(byte, pad)| byte ^ pad).collect();
-    let token = String::from_utf8(token).unwrap();
-    assert!(token.starts_with("hvs."), "{token}");
-    let own =
-        data(server.send(Operation::Read, "auth/token/lookup-self", &json!({}), &token).unwrap());
-    assert_eq!(
-        (&own["policies"], &own["display_name"], &own["ttl"]),
-        (&json!(["root"]), &json!("root"), &json!(0))
-    );
-    let told = refusal(
-        &server,
-        Operation::Update,
-        "sys/generate-root/update",
-        &json!({ "key": shares[0], "nonce": begun["nonce"] }),
-    );
-    assert!(told.contains("no root generation in progress"), "{told}");
-}
-
-#[test]
-fn of_two_who_give_the_last_share_at_once_one_gets_the_token() {
-    let (server, shares) = initialised(1, 1);
-    let nonce = put(&server, "sys/generate-root/attempt", &json!({}))["nonce"].clone();
-    let last = json!({ "key": shares[0], "nonce": nonce });
-    let outcomes = server.block_on(async {
-        let all =
-            [0; 8].map(|_| server.start(Operation::Update, "sys/generate-root/update", &last, ""));
-        futures_util::future::join_all(all).await
-    });
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-}
-
-#[test]
-fn bad_input_to_a_root_generation_is_refused_and_changes_nothing() {
-    let (server, shares) = initialised(1, 1);
-    let entries = server.entries();
-    for (path, body, expected) in [
-        ("attempt", json!({ "otp": "abc" }), "400 OTP string has incorrect length"),
-        (
-            "attempt",
-            json!({ "pgp_key": "YWJj" }),
-            "400 error parsing PGP key: error parsing given PGP key: it is no",
-        ),
-        ("attempt", json!({ "pgp_key": "keybase:a" }), "400 error parsing PGP key: `keybase:`"),
-        ("update", json!({}), "400 'key' must be specified"),
-        ("update", json!({ "key": "zz!" }), "400 'key' must be a valid hex"),
-        ("update", json!({ "key": shares[0], "nonce": "x" }), "400 no root generation in progress"),
-    ] {
-        let told = refusal(&server, Operation::Update, &format!("sys/generate-root/{path}"), &body);
-        assert!(told.starts_with(expected), "{path} {body}: {told}");
-    }
-    let otp = "abcdefghijklmnopqrstuvwxyz01";
-    let begun = put(&server, "sys/generate-root/attempt", &json!({ "otp": otp }));
-    assert_eq!(begun["otp"], "");
-    for (body, expected) in [
-        (json!({ "key": shares[0], "nonce": "x" }), "400 incorrect nonce supplied"),
-        (
-            json!({ "key": "ab".repeat(32), "nonce": begun["nonce"] }),
-            "400 invalid key: the shares do not open",
-        ),
-        (json!({ "key": "abcd", "nonce": begun["nonce"] }), "400 invalid key: key is shorter"),
-    ] {
-        let told = refusal(&server, Operation::Update, "sys/generate-root/update", &body);
-        assert!(told.starts_with(expected), "{body}: {told}");
-    }
-    let told =
-        refusal(&server, Operation::Delete, "sys/generate-root/attempt", &json!({ "nonce": "x" }));
-    assert!(told.starts_with("400 incorrect nonce"), "{told}");
-    assert_eq!(refusal(&server, Operation::Delete, "sys/generate-root/attempt", &json!({})), "204");
-    assert_eq!(server.entries(), entries);
 }
 
 #[test]
